@@ -1,0 +1,123 @@
+#include "kernels/testing.h"
+
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "base/logging.h"
+#include "gtest/gtest.h"
+
+namespace alchemist {
+namespace {
+
+constexpr int64_t kSentinels = 16;  // On either side: a cache line, which keeps the alignment.
+constexpr int64_t kAlignment = 64;
+constexpr float kSentinel = -1.2345e33f;
+
+template <typename Got>
+double RelativeErrorOf(absl::Span<const Got> got, absl::Span<const double> reference) {
+  CHECK_EQ(got.size(), reference.size());
+  double difference = 0;
+  double norm = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    difference += (got[i] - reference[i]) * (got[i] - reference[i]);
+    norm += reference[i] * reference[i];
+  }
+  if (difference == 0) return 0;  // Also when both are zero.
+  return std::sqrt(difference / norm);
+}
+
+}  // namespace
+
+TestMatrix::TestMatrix(int64_t rows, int64_t width, float value)
+    : rows_(rows),
+      width_(width),
+      memory_(rows * width + 2 * kSentinels + kAlignment / sizeof(float), kSentinel) {
+  for (int64_t i = 0; i < rows_ * width_; ++i) begin()[i] = value;
+}
+
+TestMatrix TestMatrix::Normal(int64_t rows, int64_t width, Random* random, double deviation) {
+  TestMatrix matrix(rows, width);
+  for (int64_t i = 0; i < rows * width; ++i) {
+    matrix.begin()[i] = static_cast<float>(deviation * random->Normal());
+  }
+  return matrix;
+}
+
+TestMatrix::TestMatrix(TestMatrix&& other) noexcept
+    : rows_(std::exchange(other.rows_, 0)),
+      width_(std::exchange(other.width_, 0)),
+      memory_(std::move(other.memory_)) {
+  other.memory_.clear();
+}
+
+TestMatrix::~TestMatrix() {
+  if (!memory_.empty()) CheckSentinels();
+}
+
+TestMatrix TestMatrix::Copy() const {
+  TestMatrix copy(rows_, width_);
+  for (int64_t i = 0; i < rows_ * width_; ++i) copy.begin()[i] = begin()[i];
+  return copy;
+}
+
+// The first aligned element of the memory that has room for the sentinels before it.
+float* TestMatrix::begin() const {
+  const auto address = reinterpret_cast<uintptr_t>(memory_.data());
+  const int64_t skip = (kAlignment - address % kAlignment) % kAlignment / sizeof(float);
+  return const_cast<float*>(memory_.data()) + skip + kSentinels;
+}
+
+TensorView TestMatrix::view() { return {begin(), rows_, width_, DType::kF32}; }
+
+ConstTensorView TestMatrix::view() const { return {begin(), rows_, width_, DType::kF32}; }
+
+absl::Span<const float> TestMatrix::values() const {
+  return absl::MakeConstSpan(begin(), rows_ * width_);
+}
+
+std::vector<double> TestMatrix::AsDouble() const {
+  return std::vector<double>(values().begin(), values().end());
+}
+
+void TestMatrix::CheckSentinels() const {
+  for (const float& element : memory_) {
+    const bool inside = &element >= begin() && &element < begin() + rows_ * width_;
+    if (!inside && element != kSentinel) {
+      ADD_FAILURE() << "a [" << rows_ << ", " << width_ << "] matrix was overrun: element "
+                    << &element - begin() << " is " << element;
+    }
+  }
+}
+
+double RelativeError(absl::Span<const float> got, absl::Span<const double> reference) {
+  return RelativeErrorOf(got, reference);
+}
+
+double RelativeError(absl::Span<const double> got, absl::Span<const double> reference) {
+  return RelativeErrorOf(got, reference);
+}
+
+void ExpectWithinTwiceNaive(const char* what, absl::Span<const float> production,
+                            absl::Span<const float> naive, absl::Span<const double> reference) {
+  const double error = RelativeError(production, reference);
+  const double naive_error = RelativeError(naive, reference);
+  EXPECT_LE(error, 2 * naive_error) << what << ": the naive loop's error is " << naive_error;
+}
+
+void ExpectSameBits(const char* what, absl::Span<const float> got, absl::Span<const float> wanted) {
+  ASSERT_EQ(got.size(), wanted.size()) << what;
+  for (size_t i = 0; i < got.size(); ++i) {
+    ASSERT_EQ(std::bit_cast<uint32_t>(got[i]), std::bit_cast<uint32_t>(wanted[i]))
+        << what << "[" << i << "]: " << got[i] << " and " << wanted[i];
+  }
+}
+
+void ExpectSameGradient(const char* what, absl::Span<const double> got,
+                        absl::Span<const double> complex_step, int64_t operations) {
+  const double bound = operations * std::numeric_limits<double>::epsilon();
+  EXPECT_LE(RelativeError(got, complex_step), bound) << what;
+}
+
+}  // namespace alchemist

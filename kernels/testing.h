@@ -1,0 +1,80 @@
+// What the tests of ops share: matrices between sentinels, error norms, STYLE.md's 2x rule, and
+// gradients by complex step.
+#ifndef ALCHEMIST_KERNELS_TESTING_H_
+#define ALCHEMIST_KERNELS_TESTING_H_
+
+#include <complex>
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "base/random.h"
+#include "kernels/tensor_view.h"
+
+namespace alchemist {
+
+// An f32 matrix [rows, width] that owns its memory, 64-byte aligned, with sentinels before and
+// after it; whoever wrote over one fails the test when the matrix is destroyed. Move only.
+class TestMatrix {
+ public:
+  TestMatrix(int64_t rows, int64_t width, float value = 0);
+  static TestMatrix Normal(int64_t rows, int64_t width, Random* random, double deviation = 1);
+  TestMatrix(TestMatrix&& other) noexcept;
+  TestMatrix& operator=(TestMatrix&&) = delete;
+  ~TestMatrix();
+
+  TestMatrix Copy() const;
+  TensorView view();
+  ConstTensorView view() const;
+  ConstTensorView const_view() const { return view(); }
+  float* Row(int64_t row) { return view().Row<float>(row); }
+  const float* Row(int64_t row) const { return view().Row<float>(row); }
+  absl::Span<const float> values() const;
+  std::vector<double> AsDouble() const;
+  int64_t rows() const { return rows_; }
+  int64_t width() const { return width_; }
+
+ private:
+  float* begin() const;
+  void CheckSentinels() const;
+
+  int64_t rows_;
+  int64_t width_;
+  std::vector<float> memory_;
+};
+
+// Root of the summed squared differences over root of the summed squares of `reference`.
+double RelativeError(absl::Span<const float> got, absl::Span<const double> reference);
+double RelativeError(absl::Span<const double> got, absl::Span<const double> reference);
+
+// STYLE.md rule 21: the production kernel's error against `reference` (in double) is at most twice
+// the error of the plain loop in the same type. `what` names the tensor.
+void ExpectWithinTwiceNaive(const char* what, absl::Span<const float> production,
+                            absl::Span<const float> naive, absl::Span<const double> reference);
+
+// EXPECTs the same bits (so that NaNs compare too, and 0 differs from -0).
+void ExpectSameBits(const char* what, absl::Span<const float> got, absl::Span<const float> wanted);
+
+// The gradient of a real analytic function of x: Im f(x + ih) / h. Without cancellation, so exact
+// to rounding (Squire and Trapp 1998). `function` takes and returns std::complex<double>.
+template <typename Function>
+std::vector<double> ComplexStepGradient(const Function& function, absl::Span<const double> x) {
+  constexpr double kStep = 1e-100;
+  std::vector<std::complex<double>> point(x.begin(), x.end());
+  std::vector<double> gradient(x.size());
+  for (size_t i = 0; i < x.size(); ++i) {
+    point[i] = {x[i], kStep};
+    gradient[i] = function(point).imag() / kStep;
+    point[i] = x[i];
+  }
+  return gradient;
+}
+
+// EXPECTs two gradients in double equal up to the rounding of `operations` dependent operations per
+// element.
+void ExpectSameGradient(const char* what, absl::Span<const double> got,
+                        absl::Span<const double> complex_step, int64_t operations);
+
+}  // namespace alchemist
+
+#endif  // ALCHEMIST_KERNELS_TESTING_H_
