@@ -89,9 +89,14 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t bytes_max)
 }
 
 absl::Status WriteFileSynced(const std::string& path, absl::string_view content) {
+  return WritePiecesSynced(path, absl::MakeConstSpan(&content, 1));
+}
+
+absl::Status WritePiecesSynced(const std::string& path,
+                               absl::Span<const absl::string_view> pieces) {
   FileDescriptor fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!fd.valid()) return ErrnoStatus("open", path);
-  RETURN_IF_ERROR(WriteAll(fd.get(), content, path));
+  for (const absl::string_view piece : pieces) RETURN_IF_ERROR(WriteAll(fd.get(), piece, path));
   if (fsync(fd.get()) != 0) return ErrnoStatus("fsync", path);
   return absl::OkStatus();
 }

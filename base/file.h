@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "base/status.h"
 
 namespace alchemist {
@@ -37,6 +38,9 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t bytes_max)
 
 // Writes and syncs a new file (replaces one that is there; not atomically).
 absl::Status WriteFileSynced(const std::string& path, absl::string_view content);
+
+// The same for content that lies in several places, written one after the other.
+absl::Status WritePiecesSynced(const std::string& path, absl::Span<const absl::string_view> pieces);
 
 // Makes the entries of `directory` durable (after a create or rename in it).
 absl::Status SyncDirectory(const std::string& directory);

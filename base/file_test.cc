@@ -26,6 +26,14 @@ TEST(FileTest, ReadFileNamesThePathAndTheLimit) {
   EXPECT_NE(status.message().find("10 bytes"), std::string::npos);
 }
 
+TEST(FileTest, PiecesAreWrittenInOrder) {
+  const std::string path = TempPath("pieces");
+  ASSERT_TRUE(WriteFileSynced(path, "something longer than the pieces").ok());
+  const absl::string_view pieces[] = {"ab", "", "c"};
+  ASSERT_TRUE(WritePiecesSynced(path, pieces).ok());
+  EXPECT_EQ(*ReadFile(path, 100), "abc");
+}
+
 TEST(FileTest, MappedFileShowsTheContent) {
   const std::string path = TempPath("mapped");
   ASSERT_TRUE(WriteFileSynced(path, "content").ok());

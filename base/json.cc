@@ -93,6 +93,14 @@ absl::StatusOr<int64_t> JsonNode::Integer(int64_t min, int64_t max) const {
   return value;
 }
 
+absl::StatusOr<double> JsonNode::Number(double min, double max) const {
+  if (value_->is_number()) {
+    const double value = value_->get<double>();
+    if (value >= min && value <= max) return value;
+  }
+  return Invalid(absl::StrCat("must be a number between ", min, " and ", max));
+}
+
 absl::StatusOr<std::string> JsonNode::String() const {
   if (!value_->is_string()) return Invalid("must be a string");
   return value_->get<std::string>();
@@ -136,6 +144,20 @@ absl::StatusOr<bool> JsonNode::BoolOr(absl::string_view key, bool otherwise) con
   const std::optional<JsonNode> node = Find(key);
   if (!node) return otherwise;
   return node->Bool();
+}
+
+absl::StatusOr<int64_t> JsonNode::IntegerOr(absl::string_view key, int64_t otherwise, int64_t min,
+                                            int64_t max) const {
+  const std::optional<JsonNode> node = Find(key);
+  if (!node) return otherwise;
+  return node->Integer(min, max);
+}
+
+absl::StatusOr<double> JsonNode::NumberOr(absl::string_view key, double otherwise, double min,
+                                          double max) const {
+  const std::optional<JsonNode> node = Find(key);
+  if (!node) return otherwise;
+  return node->Number(min, max);
 }
 
 absl::StatusOr<std::string> JsonNode::StringOr(absl::string_view key,

@@ -32,6 +32,7 @@ class JsonNode {
 
   absl::StatusOr<bool> Bool() const;
   absl::StatusOr<int64_t> Integer(int64_t min, int64_t max) const;
+  absl::StatusOr<double> Number(double min, double max) const;
   absl::StatusOr<std::string> String() const;
   absl::StatusOr<std::vector<JsonNode>> Array() const;
   absl::Status ExpectObject() const;
@@ -42,6 +43,10 @@ class JsonNode {
 
   // Members that are absent or null read as `otherwise`.
   absl::StatusOr<bool> BoolOr(absl::string_view key, bool otherwise) const;
+  absl::StatusOr<int64_t> IntegerOr(absl::string_view key, int64_t otherwise, int64_t min,
+                                    int64_t max) const;
+  absl::StatusOr<double> NumberOr(absl::string_view key, double otherwise, double min,
+                                  double max) const;
   absl::StatusOr<std::string> StringOr(absl::string_view key, absl::string_view otherwise) const;
 
   // Unimplemented, naming the field, when this object has a member that is not in `keys`.

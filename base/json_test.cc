@@ -69,5 +69,20 @@ TEST(JsonTest, ErrorsNameThePathOfTheValue) {
   EXPECT_EQ(Message(unknown), "f.json: none is not supported");
 }
 
+TEST(JsonTest, NumbersAreCheckedAgainstTheirRange) {
+  const auto document = ParseJson(R"({"int": 7, "real": 1.5, "text": "t", "none": null})", "f");
+  ASSERT_TRUE(document.ok());
+  const JsonNode root(&*document, "f:");
+  EXPECT_EQ(*root.Get("int")->Number(7, 7), 7.0);
+  EXPECT_EQ(*root.NumberOr("real", 0, 1, 2), 1.5);
+  EXPECT_EQ(Message(root.NumberOr("real", 0, 2, 3).status()),
+            "f: real must be a number between 2 and 3");
+  EXPECT_FALSE(root.NumberOr("text", 0, 0, 9).ok());
+  EXPECT_EQ(*root.NumberOr("none", 2.5, 0, 1), 2.5);
+  EXPECT_EQ(*root.IntegerOr("int", 0, 0, 9), 7);
+  EXPECT_FALSE(root.IntegerOr("real", 0, 0, 9).ok());
+  EXPECT_EQ(*root.IntegerOr("none", 3, 8, 9), 3);
+}
+
 }  // namespace
 }  // namespace alchemist
