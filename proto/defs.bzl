@@ -9,18 +9,19 @@ def alchemist_proto_library(name, src, deps = [], grpc = False):
       deps: other alchemist_proto_library targets of this package that `src` imports.
       grpc: whether service stubs are generated too.
     """
+    root = "$(RULEDIR)/" + _up()
     stem = src[:-len(".proto")]
     outs = [stem + ".pb.h", stem + ".pb.cc"]
     plugin = ""
     if grpc:
         outs += [stem + ".grpc.pb.h", stem + ".grpc.pb.cc"]
-        plugin = "--grpc_out=$(RULEDIR)/%s --plugin=protoc-gen-grpc=/usr/bin/grpc_cpp_plugin " % _up()
+        plugin = "--plugin=protoc-gen-grpc=/usr/bin/grpc_cpp_plugin --grpc_out=" + root
     native.filegroup(name = name + "_src", srcs = [src] + [d + "_src" for d in deps])
     native.genrule(
         name = name + "_gen",
         srcs = [src] + [d + "_src" for d in deps],
         outs = outs,
-        cmd = "/usr/bin/protoc -I. --cpp_out=$(RULEDIR)/%s %s $(location %s)" % (_up(), plugin, src),
+        cmd = "/usr/bin/protoc -I. --cpp_out=%s %s $(location %s)" % (root, plugin, src),
     )
     native.cc_library(
         name = name,

@@ -67,8 +67,8 @@ run_tests() {
   bazel_pid=""
 }
 
-# Ends a run after a signal. Bazel's client, told to stop, stops the tests at work: each runs below a
-# process-wrapper that adopts all its descendants and kills them, daemons in other sessions too.
+# Ends a run after a signal. Bazel's client, told to stop, stops the tests at work: each runs below
+# a process-wrapper that adopts its descendants and kills them, daemons in other sessions too.
 interrupted() {
   trap '' INT TERM
   echo "tests/run.sh: interrupted, stopping the tests" >&2
