@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 namespace alchemist {
 
@@ -37,6 +38,14 @@ class Random {
  private:
   uint64_t state_;
 };
+
+// Puts `items` (a vector or span) into an order drawn uniformly (Fisher-Yates).
+template <typename Items>
+void Shuffle(Items& items, Random& random) {
+  for (int64_t i = static_cast<int64_t>(items.size()) - 1; i > 0; --i) {
+    std::swap(items[i], items[random.Below(i + 1)]);
+  }
+}
 
 }  // namespace alchemist
 
