@@ -17,7 +17,8 @@
 namespace alchemist {
 namespace {
 
-constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE;
+constexpr int kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW;
+constexpr int kSeals = kSizeSeals | F_SEAL_FUTURE_WRITE;
 constexpr int64_t kProcFileBytesMax = int64_t{64} << 20;
 
 // The number after the first line that starts with `key` at or after `from`; 0 when there is none.
@@ -89,22 +90,49 @@ absl::StatusOr<SharedMemory> SharedMemory::Reserve(const std::string& label, int
     madvise(memory.data_, bytes, MADV_POPULATE_WRITE);
   }
   RETURN_IF_ERROR(ReservePages(memory.fd_.get(), bytes, label));
-  RETURN_IF_ERROR(memory.Seal(label));
+  RETURN_IF_ERROR(memory.Seal(label, kSeals));
   memory.page_kind_ = "4 KiB";
   if (memfd_flags & MFD_HUGETLB) memory.page_kind_ = "hugetlb";
   if (HasTransparentHugePages(memory.data_)) memory.page_kind_ = "transparent";
   return memory;
 }
 
+absl::StatusOr<SharedMemory> SharedMemory::CreateForPeer(const std::string& label, int64_t bytes) {
+  CHECK_GT(bytes, 0) << label;
+  SharedMemory memory;
+  memory.fd_ = FileDescriptor(memfd_create(label.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!memory.fd_.valid()) return ErrnoStatus("memfd_create", label);
+  if (ftruncate(memory.fd_.get(), bytes) != 0) return ErrnoStatus("ftruncate", label);
+  memory.bytes_ = bytes;
+  RETURN_IF_ERROR(ReservePages(memory.fd_.get(), bytes, label));
+  RETURN_IF_ERROR(memory.Seal(label, kSizeSeals));
+  RETURN_IF_ERROR(memory.Map(label, PROT_READ));
+  memory.page_kind_ = "4 KiB";
+  return memory;
+}
+
 absl::StatusOr<SharedMemory> SharedMemory::MapReadOnly(FileDescriptor fd, int64_t bytes) {
+  return Adopt(std::move(fd), bytes, kSeals, PROT_READ);
+}
+
+absl::StatusOr<SharedMemory> SharedMemory::MapWritable(FileDescriptor fd, int64_t bytes) {
+  ASSIGN_OR_RETURN(SharedMemory memory,
+                   Adopt(std::move(fd), bytes, kSizeSeals, PROT_READ | PROT_WRITE));
+  memory.writable_ = true;
+  return memory;
+}
+
+absl::StatusOr<SharedMemory> SharedMemory::Adopt(FileDescriptor fd, int64_t bytes, int seals_needed,
+                                                 int protection) {
   const std::string label = absl::StrCat("shared memory on descriptor ", fd.get());
   const int seals = fcntl(fd.get(), F_GET_SEALS);
   struct stat info = {};
   if (seals < 0 || fstat(fd.get(), &info) != 0) {
     return absl::InvalidArgumentError(absl::StrCat(label, ": not a memfd"));
   }
-  if ((seals & kSeals) != kSeals) {
-    return absl::InvalidArgumentError(absl::StrCat(label, ": seals are ", seals, ", not ", kSeals));
+  if ((seals & seals_needed) != seals_needed) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(label, ": seals are ", seals, ", not ", seals_needed));
   }
   if (bytes <= 0 || info.st_size != bytes) {
     return absl::InvalidArgumentError(
@@ -113,7 +141,7 @@ absl::StatusOr<SharedMemory> SharedMemory::MapReadOnly(FileDescriptor fd, int64_
   SharedMemory memory;
   memory.fd_ = std::move(fd);
   memory.bytes_ = bytes;
-  RETURN_IF_ERROR(memory.Map(label, PROT_READ));
+  RETURN_IF_ERROR(memory.Map(label, protection));
   return memory;
 }
 
@@ -126,8 +154,8 @@ absl::Status SharedMemory::Map(const std::string& label, int protection) {
   return absl::OkStatus();
 }
 
-absl::Status SharedMemory::Seal(const std::string& label) {
-  if (fcntl(fd_.get(), F_ADD_SEALS, kSeals) != 0 ||
+absl::Status SharedMemory::Seal(const std::string& label, int seals) {
+  if (fcntl(fd_.get(), F_ADD_SEALS, seals) != 0 ||
       fcntl(fd_.get(), F_ADD_SEALS, F_SEAL_SEAL) != 0) {
     return ErrnoStatus("fcntl(F_ADD_SEALS)", label);
   }

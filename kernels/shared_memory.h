@@ -24,13 +24,18 @@ class SharedMemory {
   // SHRINK, GROW and FUTURE_WRITE sealed: a peer could otherwise take pages away under us.
   static absl::StatusOr<SharedMemory> MapReadOnly(FileDescriptor fd, int64_t bytes);
 
+  // The other way round, for a page that only the peer writes: mapped read-only here, sealed
+  // against SHRINK and GROW, to be mapped by the peer with MapWritable.
+  static absl::StatusOr<SharedMemory> CreateForPeer(const std::string& label, int64_t bytes);
+  static absl::StatusOr<SharedMemory> MapWritable(FileDescriptor fd, int64_t bytes);
+
   SharedMemory() = default;
   SharedMemory(SharedMemory&& other) noexcept;
   SharedMemory& operator=(SharedMemory&& other) noexcept;
   ~SharedMemory();
 
   const std::byte* data() const { return data_; }
-  std::byte* writable_data() const;  // REQUIRES: made by Create.
+  std::byte* writable_data() const;  // REQUIRES: made by Create or MapWritable.
   int64_t bytes() const { return bytes_; }
   int fd() const { return fd_.get(); }  // Stays owned by this object.
   // "hugetlb", "transparent" or "4 KiB"; empty for a peer's memory.
@@ -41,7 +46,9 @@ class SharedMemory {
                                               unsigned int memfd_flags);
   void Swap(SharedMemory& other);
   absl::Status Map(const std::string& label, int protection);
-  absl::Status Seal(const std::string& label);
+  absl::Status Seal(const std::string& label, int seals);
+  static absl::StatusOr<SharedMemory> Adopt(FileDescriptor fd, int64_t bytes, int seals_needed,
+                                            int protection);
 
   FileDescriptor fd_;
   std::byte* data_ = nullptr;  // Mapped; null in an empty object.

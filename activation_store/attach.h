@@ -1,0 +1,76 @@
+// How descriptors travel at attach: one fixed struct and up to five memfds over a SOCK_SEQPACKET
+// Unix socket with SCM_RIGHTS. gRPC cannot carry descriptors; nothing is left on disk after a
+// crash, no names can clash, and the kernel enforces possession. Both daemons use these functions;
+// any thread.
+#ifndef ALCHEMIST_ACTIVATION_STORE_ATTACH_H_
+#define ALCHEMIST_ACTIVATION_STORE_ATTACH_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "base/file.h"
+#include "base/status.h"
+
+namespace alchemist {
+
+inline constexpr uint64_t kAttachMagic = 0x414c4348454d4154;  // "ALCHEMAT"
+inline constexpr uint32_t kAttachVersion = 1;
+inline constexpr int kAttachDescriptorsMax = 5;
+
+enum class AttachStatus : uint32_t {
+  kAccepted = 0,
+  kBusy = 1,         // Another trainer is attached, or not proven dead yet.
+  kWrongUser = 2,    // Both daemons must run as one user.
+  kCannotSignal = 3  // The server could not fence this process if it hung.
+};
+
+// Sent by the server once, right after accept; then the socket stays open and silent: its end is
+// the end of the session. Strings end with a zero byte.
+struct AttachReply {
+  uint64_t magic = kAttachMagic;
+  uint32_t version = kAttachVersion;
+  AttachStatus status = AttachStatus::kAccepted;
+  uint64_t store_epoch = 0;
+  uint64_t session_epoch = 0;
+  std::array<uint8_t, 16> secret = {};  // Link.Session's hello must present it.
+  int64_t arena_bytes = 0;
+  int64_t page_bytes = 0;
+  int64_t generations_bytes = 0;
+  int64_t converted_bytes = 0;  // 0: weights are used in place, no fifth descriptor.
+  int64_t lowest_trained_layer = 0;
+  char model_directory[4096] = {};
+  char base_digest[80] = {};
+  char tokenizer_digest[80] = {};
+  char link_socket[256] = {};
+};
+
+// The descriptors beside an accepted reply, in this order.
+enum AttachDescriptor { kArenaFd = 0, kGenerationsFd, kServerPageFd, kTrainerPageFd, kConvertedFd };
+
+// Sends one packet with `fds`, which stay the caller's.
+absl::Status SendPacket(int socket, absl::Span<const std::byte> packet, absl::Span<const int> fds);
+
+struct Packet {
+  std::vector<std::byte> bytes;
+  std::vector<FileDescriptor> fds;
+};
+// Waits at most `timeout_us` for one packet. Unavailable at end of stream or time-out;
+// InvalidArgument, with all descriptors closed, for more than `bytes_max` or `fds_max`.
+absl::StatusOr<Packet> ReceivePacket(int socket, int64_t bytes_max, int fds_max,
+                                     int64_t timeout_us);
+
+// A listening SOCK_SEQPACKET socket at `path`, mode 0600; replaces a stale one. `path` must fit
+// sockaddr_un and must not be an abstract name.
+absl::StatusOr<FileDescriptor> ListenSeqpacket(const std::string& path);
+absl::StatusOr<FileDescriptor> ConnectSeqpacket(const std::string& path);
+
+// Copies a string into a reply's field; InvalidArgument naming `field` when it does not fit.
+absl::Status CopyToField(absl::string_view value, absl::Span<char> destination,
+                         absl::string_view field);
+
+}  // namespace alchemist
+
+#endif  // ALCHEMIST_ACTIVATION_STORE_ATTACH_H_

@@ -1,0 +1,146 @@
+// ActivationStore: owner of the arena and of everything recorded in it: blocks, runs, K/V pages,
+// records, leases. Moves bytes' ownership and knows no model. Owned by the serving loop, whose
+// thread makes all calls; only the shared pages it writes are read elsewhere.
+//
+// States of a record and the functions that move it (I1-I7 of RELIABILITY.md section 2):
+//
+//     FREE --Begin--> FILLING --Seal--> SEALED --Lease--> LEASED
+//       ^               |                 |  ^               |
+//       +----Abort------+                 |  +---Release, ---+
+//       +----eviction by AppendBlock, ----+      EndSession
+//            AppendKvPages, EvictOlderThan
+//
+// FILLING and pinned records are never evicted; LEASED ones are not reclaimed in this version.
+#ifndef ALCHEMIST_ACTIVATION_STORE_STORE_H_
+#define ALCHEMIST_ACTIVATION_STORE_STORE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "activation_store/block.h"
+#include "activation_store/lease_table.h"
+#include "activation_store/record.h"
+#include "base/status.h"
+#include "kernels/page_pool.h"
+#include "kernels/shared_memory.h"
+
+namespace alchemist {
+
+struct StoreOptions {
+  int64_t arena_bytes = 0;
+  int64_t serving_kv_bytes = 0;  // Reserved for serving's K/V; the rest is for records.
+  int64_t page_bytes = 4096;
+  int64_t layers = 0;
+  int64_t kv_page_bytes = 0;               // One layer's K and V of 32 tokens.
+  std::vector<BlockTensor> block_tensors;  // What a block holds, by the model's layout.
+  int64_t block_layers = 0;                // Entries of RunDescriptor::layers.
+};
+
+// One layer's K/V page: an offset in the arena.
+struct KvPage {
+  int64_t offset = 0;
+  PageRun pages;
+};
+
+class ActivationStore {
+ public:
+  static absl::StatusOr<std::unique_ptr<ActivationStore>> Create(StoreOptions options,
+                                                                 uint64_t canary);
+
+  // ---- Serving's own K/V: never recorded, never leased ----
+  std::optional<KvPage> AllocateServingKvPage();
+  void FreeServingKvPage(const KvPage& page);
+  int64_t serving_kv_pages() const;  // In all, lent or free.
+
+  // ---- Records ----
+  // FREE -> FILLING. Ids are never reused. The record is pinned until Unpin.
+  uint64_t Begin(RecordIdentity identity, int64_t now_us);
+  // A block for one step's recorded rows; evicts the oldest unleased records until it fits. nullopt
+  // when it cannot: nothing is changed but what was evicted. REQUIRES: all records are FILLING.
+  const Block* AppendBlock(std::vector<BlockRun> runs);
+  // One K/V page per layer for the positions [first, first + 32) of a FILLING record; likewise.
+  bool AppendKvPages(uint64_t record_id, int64_t first_position);
+  // Offset of the K/V page that holds `position` in `layer`. REQUIRES: appended.
+  int64_t KvOffset(uint64_t record_id, int64_t layer, int64_t position) const;
+  void Seal(uint64_t record_id, int64_t tokens);  // FILLING -> SEALED; immutable from here.
+  void Abort(uint64_t record_id);                 // FILLING -> FREE.
+  // The running request that reads a record's K/V is done with it.
+  void Unpin(uint64_t record_id);
+  bool Holds(uint64_t record_id) const;                      // SEALED or LEASED.
+  const RecordIdentity& Identity(uint64_t record_id) const;  // REQUIRES: Holds.
+  // SEALED -> FREE for unleased, unpinned records begun before `begun_before_us`.
+  int64_t EvictOlderThan(int64_t begun_before_us);
+
+  // ---- Leases ----
+  // The trainer's right to read all layers. NotFound when the record is gone.
+  absl::StatusOr<RecordDescriptor> Lease(uint64_t record_id, uint64_t session_epoch);
+  // Ends the lease for layers [first_layer, first_layer + layers); idempotent. A lease of another
+  // session, or one that ended, changes nothing (false).
+  bool Release(uint64_t session_epoch, uint64_t lease_id, int64_t first_layer, int64_t layers);
+  // The trainer of `session_epoch` can read no more (Goodbye, or proven dead): all its leases end.
+  void EndSession(uint64_t session_epoch);
+
+  const SharedMemory& arena() const { return arena_; }
+  std::byte* data() const { return arena_.writable_data(); }
+  const SharedMemory& generations() const { return generations_; }
+
+  struct Ledger {
+    int64_t bytes_total = 0;
+    int64_t serving_kv_bytes = 0, serving_kv_bytes_used = 0;
+    int64_t record_bytes = 0;  // The records' part of the arena.
+    int64_t block_bytes = 0, record_kv_bytes = 0;
+    int64_t records = 0, records_leased = 0, leases = 0, evictions = 0;
+  };
+  Ledger ledger() const;
+  std::string Inspect() const;  // One line per record, for people.
+  void CheckInvariants() const;
+
+ private:
+  enum class State { kFilling, kSealed };
+  struct RunRef {
+    uint64_t block_id = 0;
+    int64_t run = 0;
+  };
+  struct Record {
+    RecordIdentity identity;
+    State state = State::kFilling;
+    int64_t begun_us = 0;
+    int64_t tokens = 0;
+    bool pinned = true;
+    int64_t leases = 0;
+    std::vector<RunRef> runs;
+    // [page index][layer], page index = position / 32.
+    std::vector<std::vector<KvPage>> kv_pages;
+    std::vector<uint64_t> kv_generations;  // By page index.
+  };
+
+  explicit ActivationStore(StoreOptions options);
+  bool EvictOldest();
+  void Free(uint64_t record_id);
+  std::optional<KvPage> AllocateKvPage(PagePool& pool);
+  void SetGeneration(PageRun pages, uint64_t generation);
+  Record& Get(uint64_t record_id);
+  const Record& Get(uint64_t record_id) const;
+
+  const StoreOptions options_;
+  const int64_t kv_page_pages_;
+  SharedMemory arena_;
+  SharedMemory generations_;  // One u64 per page.
+  std::unique_ptr<PagePool> serving_pages_;
+  std::unique_ptr<PagePool> record_pages_;
+  std::map<uint64_t, Record> records_;  // By id: oldest first.
+  std::map<uint64_t, Block> blocks_;
+  LeaseTable leases_;
+  uint64_t next_record_id_ = 1;
+  uint64_t next_block_id_ = 1;
+  uint64_t next_generation_ = 1;
+  int64_t evictions_ = 0;
+};
+
+}  // namespace alchemist
+
+#endif  // ALCHEMIST_ACTIVATION_STORE_STORE_H_

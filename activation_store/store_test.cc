@@ -1,0 +1,207 @@
+#include "activation_store/store.h"
+
+#include <cstring>
+#include <vector>
+
+#include "base/logging.h"
+#include "base/random.h"
+#include "gtest/gtest.h"
+
+namespace alchemist {
+namespace {
+
+constexpr int64_t kLayers = 2;
+constexpr uint64_t kCanary = 0x1234567890abcdef;
+
+// Two layers, x for all rows and gate for head rows in the last; a K/V page is one and a half
+// pages.
+StoreOptions SmallOptions(int64_t record_pages) {
+  StoreOptions options;
+  options.page_bytes = 4096;
+  options.layers = kLayers;
+  options.block_layers = kLayers + 1;
+  options.kv_page_bytes = 6144;
+  options.serving_kv_bytes = 8 * 4096;
+  options.arena_bytes = options.serving_kv_bytes + (1 + record_pages) * 4096;
+  options.block_tensors = {{1, 0, 512, false}, {1, 5, 1024, true}, {2, 0, 512, true}};
+  return options;
+}
+
+std::unique_ptr<ActivationStore> MakeStore(int64_t record_pages) {
+  auto store = ActivationStore::Create(SmallOptions(record_pages), kCanary);
+  CHECK(store.ok()) << store.status();
+  return *std::move(store);
+}
+
+// A sealed, unpinned record of one run.
+uint64_t AddRecord(ActivationStore& store, int64_t rows) {
+  const uint64_t id = store.Begin({}, 0);
+  CHECK(store.AppendKvPages(id, 0));
+  CHECK(store.AppendBlock({{id, 0, rows, 1}}) != nullptr);
+  store.Seal(id, rows);
+  store.Unpin(id);
+  return id;
+}
+
+TEST(StoreTest, DescribesWhereTheRowsOfEachRecordLie) {
+  auto store = MakeStore(64);
+  const uint64_t first = store->Begin({}, 0);
+  const uint64_t second = store->Begin({}, 0);
+  ASSERT_TRUE(store->AppendKvPages(first, 0));
+  ASSERT_TRUE(store->AppendKvPages(second, 0));
+  const Block* block = store->AppendBlock({{first, 0, 5, 1}, {second, 0, 7, 2}});
+  ASSERT_NE(block, nullptr);
+  store->Seal(first, 5);
+  store->Seal(second, 7);
+  auto descriptor = store->Lease(second, 1);
+  ASSERT_TRUE(descriptor.ok()) << descriptor.status();
+  ASSERT_EQ(descriptor->runs.size(), 1u);
+  const RunDescriptor& run = descriptor->runs[0];
+  ASSERT_EQ(run.layers.size(), 3u);
+  EXPECT_TRUE(run.layers[0].empty());
+  ASSERT_EQ(run.layers[1].size(), 2u);
+  const TensorSlot& x = run.layers[1][0];
+  EXPECT_EQ(x.offset, static_cast<uint64_t>(*block->Offset(0)) + 5 * 512) << "after first's rows";
+  EXPECT_EQ(x.bytes, 7u * 512);
+  const TensorSlot& gate = run.layers[1][1];
+  EXPECT_EQ(gate.offset, static_cast<uint64_t>(*block->Offset(1)) + 1024) << "one head row before";
+  EXPECT_EQ(gate.rows, 2);
+  EXPECT_EQ(gate.first_row, 5) << "head rows are the last of the run";
+  EXPECT_EQ(descriptor->kv_pages.size(), 2u);
+  EXPECT_EQ(descriptor->kv_pages[1].layer, 1);
+  EXPECT_EQ(descriptor->kv_pages[1].rows, 7);
+  store->CheckInvariants();
+}
+
+TEST(StoreTest, AFullStoreEvictsTheOldestUnleasedRecord) {
+  auto store = MakeStore(3 * 7);  // A record of 5 rows takes 4 K/V and 3 block pages.
+  const uint64_t oldest = AddRecord(*store, 5);
+  const uint64_t middle = AddRecord(*store, 5);
+  const uint64_t newest = AddRecord(*store, 5);
+  ASSERT_TRUE(store->Lease(oldest, 1).ok());
+  const uint64_t extra = AddRecord(*store, 5);
+  EXPECT_TRUE(store->Holds(oldest)) << "leased";
+  EXPECT_FALSE(store->Holds(middle));
+  EXPECT_TRUE(store->Holds(newest));
+  EXPECT_TRUE(store->Holds(extra));
+  store->CheckInvariants();
+}
+
+TEST(StoreTest, NothingIsTakenWhenEveryRecordIsLeased) {
+  auto store = MakeStore(7);
+  const uint64_t leased = AddRecord(*store, 5);
+  auto descriptor = store->Lease(leased, 1);
+  ASSERT_TRUE(descriptor.ok());
+  const uint64_t record = store->Begin({}, 0);
+  EXPECT_FALSE(store->AppendKvPages(record, 0));
+  EXPECT_EQ(store->AppendBlock({{record, 0, 5, 1}}), nullptr);
+  store->Abort(record);
+  store->CheckInvariants();
+  EXPECT_TRUE(store->Release(1, descriptor->lease_id, 0, kLayers + 1));
+  EXPECT_TRUE(store->Holds(AddRecord(*store, 5))) << "the released record made room";
+}
+
+TEST(StoreTest, ALeaseEndsWithItsLastLayerOrItsSession) {
+  auto store = MakeStore(64);
+  const uint64_t record = AddRecord(*store, 5);
+  auto first = store->Lease(record, 1);
+  auto second = store->Lease(record, 1);
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_NE(first->lease_id, second->lease_id);
+  EXPECT_FALSE(store->Release(2, first->lease_id, 0, 3)) << "another session's epoch";
+  EXPECT_TRUE(store->Release(1, first->lease_id, 2, 1));
+  EXPECT_TRUE(store->Release(1, first->lease_id, 0, 1));
+  EXPECT_EQ(store->ledger().leases, 2);
+  EXPECT_TRUE(store->Release(1, first->lease_id, 1, 1000)) << "a range is cut to the lease's";
+  EXPECT_FALSE(store->Release(1, first->lease_id, 0, 3)) << "released twice";
+  EXPECT_EQ(store->ledger().leases, 1);
+  store->EndSession(1);
+  EXPECT_EQ(store->ledger().leases, 0);
+  EXPECT_TRUE(store->Holds(record));
+  store->CheckInvariants();
+}
+
+TEST(StoreTest, GenerationsGrowBeforeAPageGetsNewContent) {
+  auto store = MakeStore(7);
+  const auto* table = reinterpret_cast<const uint64_t*>(store->generations().data());
+  const uint64_t record = AddRecord(*store, 5);
+  auto before = store->Lease(record, 1);
+  ASSERT_TRUE(before.ok());
+  const TensorSlot slot = before->runs[0].layers[1][0];
+  EXPECT_EQ(table[slot.offset / 4096], slot.generation);
+  store->EndSession(1);
+  AddRecord(*store, 5);  // Takes the same pages.
+  EXPECT_GT(table[slot.offset / 4096], slot.generation);
+}
+
+TEST(StoreTest, OptionsThatCannotWorkAreRefused) {
+  StoreOptions options = SmallOptions(8);
+  options.serving_kv_bytes = 4096;
+  EXPECT_EQ(ActivationStore::Create(options, 0).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  options = SmallOptions(8);
+  options.arena_bytes = options.serving_kv_bytes;
+  EXPECT_EQ(ActivationStore::Create(options, 0).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+// Random requests, leases and releases: I5 and the books hold after every call, and at the end
+// every page is free again.
+TEST(StoreTest, NoPageIsLostOrOwnedTwiceOverRandomSteps) {
+  auto store = MakeStore(100);
+  Random random(7);
+  std::vector<uint64_t> sealed, leases;
+  for (int step = 0; step < 20'000; ++step) {
+    switch (random.Below(6)) {
+      case 0:
+      case 1: {  // A step that records one or two requests.
+        const int64_t rows = 1 + random.Below(32);
+        std::vector<BlockRun> runs;
+        bool room = true;
+        for (int64_t i = 0; i <= random.Below(2); ++i) {
+          const uint64_t id = store->Begin({}, step);
+          runs.push_back({id, 0, rows, 1});
+          room = room && store->AppendKvPages(id, 0);
+        }
+        room = room && store->AppendBlock(runs) != nullptr;
+        for (const BlockRun& run : runs) {
+          if (room && random.Below(4) != 0) {
+            store->Seal(run.record_id, rows);
+            store->Unpin(run.record_id);
+            sealed.push_back(run.record_id);
+          } else {
+            store->Abort(run.record_id);
+          }
+        }
+        break;
+      }
+      case 2:
+        if (!sealed.empty()) {
+          auto lease = store->Lease(sealed[random.Below(sealed.size())], 1 + random.Below(2));
+          if (lease.ok()) leases.push_back(lease->lease_id);
+        }
+        break;
+      case 3:
+      case 4:
+        if (!leases.empty()) {
+          store->Release(1 + random.Below(2), leases[random.Below(leases.size())],
+                         random.Below(4) - 1, random.Below(4));
+        }
+        break;
+      default:
+        if (random.Below(50) == 0) store->EndSession(1 + random.Below(2));
+        if (random.Below(50) == 0) store->EvictOlderThan(step - 500);
+    }
+    store->CheckInvariants();
+  }
+  store->EndSession(1);
+  store->EndSession(2);
+  store->EvictOlderThan(1'000'000);
+  const ActivationStore::Ledger ledger = store->ledger();
+  EXPECT_EQ(ledger.records, 0);
+  EXPECT_EQ(ledger.block_bytes + ledger.record_kv_bytes, 0);
+  EXPECT_GT(ledger.evictions, 100) << "the test never met a full store";
+}
+
+}  // namespace
+}  // namespace alchemist
