@@ -1,0 +1,38 @@
+#include "kernels/copy_rows.h"
+
+#include <cstring>
+
+#include "base/logging.h"
+#include "kernels/row_tiles.h"
+
+namespace alchemist {
+namespace {
+
+void CopyPiece(ConstTensorView from, TensorView to, Stream& stream) {
+  const int64_t row_bytes = from.width * BytesPerElement(from.dtype);
+  ForEachRowTile(stream, from.rows, from.width, [&](int64_t first, int64_t count) {
+    std::memcpy(to.Rows(first, count).data, from.Rows(first, count).data, count * row_bytes);
+  });
+}
+
+}  // namespace
+
+void CopyRows(const RowPieces& x, TensorView y, Stream& stream) {
+  CHECK_EQ(x.rows(), y.rows);
+  int64_t row = 0;
+  for (const ConstTensorView& piece : x.pieces()) {
+    CHECK_EQ(piece.width, y.width);
+    CHECK(piece.dtype == y.dtype) << DTypeName(piece.dtype) << " into " << DTypeName(y.dtype);
+    CopyPiece(piece, y.Rows(row, piece.rows), stream);
+    row += piece.rows;
+  }
+}
+
+void SetZero(TensorView y, Stream& stream) {
+  const int64_t row_bytes = y.width * BytesPerElement(y.dtype);
+  ForEachRowTile(stream, y.rows, y.width, [&](int64_t first, int64_t count) {
+    std::memset(y.Rows(first, count).data, 0, count * row_bytes);
+  });
+}
+
+}  // namespace alchemist

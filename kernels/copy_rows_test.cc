@@ -1,0 +1,37 @@
+#include "kernels/copy_rows.h"
+
+#include <cstdint>
+
+#include "gtest/gtest.h"
+#include "kernels/testing.h"
+#include "kernels/worker_pool.h"
+
+namespace alchemist {
+namespace {
+
+TEST(CopyRowsTest, PiecesOfUnevenLengthsBecomeOneMatrix) {
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  Random random(1);
+  constexpr int64_t kWidth = 4099;  // Several tiles of rows.
+  const TestMatrix x = TestMatrix::Normal(57, kWidth, &random);
+  RowPieces pieces;
+  for (const auto& [first, count] : {std::pair{0, 1}, {1, 31}, {32, 0}, {32, 25}}) {
+    pieces.Append(x.view().Rows(first, count));
+  }
+  TestMatrix y(57, kWidth, 7.0f);
+  CopyRows(pieces, y.view(), stream);
+  ExpectSameBits("y", y.values(), x.values());
+}
+
+TEST(CopyRowsTest, SetZeroReachesEveryElementAndNoOther) {
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  TestMatrix y(100, 1001, 3.0f);  // Its sentinels guard the neighbours.
+  SetZero(y.view(), stream);
+  const TestMatrix zeros(100, 1001, 0.0f);
+  ExpectSameBits("y", y.values(), zeros.values());
+}
+
+}  // namespace
+}  // namespace alchemist
