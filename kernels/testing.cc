@@ -1,5 +1,6 @@
 #include "kernels/testing.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -52,6 +53,14 @@ TestMatrix::TestMatrix(TestMatrix&& other) noexcept
   other.memory_.clear();
 }
 
+TestMatrix& TestMatrix::operator=(TestMatrix&& other) noexcept {
+  TestMatrix moved(std::move(other));  // Takes what was here along, and checks it.
+  std::swap(rows_, moved.rows_);
+  std::swap(width_, moved.width_);
+  std::swap(memory_, moved.memory_);
+  return *this;
+}
+
 TestMatrix::~TestMatrix() {
   if (!memory_.empty()) CheckSentinels();
 }
@@ -76,6 +85,8 @@ ConstTensorView TestMatrix::view() const { return {begin(), rows_, width_, DType
 absl::Span<const float> TestMatrix::values() const {
   return absl::MakeConstSpan(begin(), rows_ * width_);
 }
+
+absl::Span<float> TestMatrix::mutable_values() { return absl::MakeSpan(begin(), rows_ * width_); }
 
 std::vector<double> TestMatrix::AsDouble() const {
   return std::vector<double>(values().begin(), values().end());
@@ -118,6 +129,26 @@ void ExpectSameGradient(const char* what, absl::Span<const double> got,
                         absl::Span<const double> complex_step, int64_t operations) {
   const double bound = operations * std::numeric_limits<double>::epsilon();
   EXPECT_LE(RelativeError(got, complex_step), bound) << what;
+}
+
+void ForEachCut(int64_t rows,
+                absl::FunctionRef<void(const std::vector<RowCut>& cut, Stream& stream)> check) {
+  for (int threads : {1, 2}) {
+    WorkerPool pool({.threads = threads});
+    Stream stream(&pool);
+    for (int64_t step : {int64_t{1}, int64_t{13}, rows}) {
+      std::vector<RowCut> cut;
+      int64_t first = 0;
+      while (first < rows) {
+        // 13, 26, 39, ... rows, so that pieces begin everywhere in a tile.
+        const int64_t grown = step == 13 ? step * (static_cast<int64_t>(cut.size()) + 1) : step;
+        cut.push_back({first, std::min(grown, rows - first)});
+        first += cut.back().count;
+      }
+      SCOPED_TRACE(testing::Message() << threads << " threads, " << cut.size() << " pieces");
+      check(cut, stream);
+    }
+  }
 }
 
 }  // namespace alchemist

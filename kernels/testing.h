@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "base/random.h"
+#include "kernels/stream.h"
 #include "kernels/tensor_view.h"
 
 namespace alchemist {
@@ -20,7 +22,7 @@ class TestMatrix {
   TestMatrix(int64_t rows, int64_t width, float value = 0);
   static TestMatrix Normal(int64_t rows, int64_t width, Random* random, double deviation = 1);
   TestMatrix(TestMatrix&& other) noexcept;
-  TestMatrix& operator=(TestMatrix&&) = delete;
+  TestMatrix& operator=(TestMatrix&& other) noexcept;
   ~TestMatrix();
 
   TestMatrix Copy() const;
@@ -30,6 +32,7 @@ class TestMatrix {
   float* Row(int64_t row) { return view().Row<float>(row); }
   const float* Row(int64_t row) const { return view().Row<float>(row); }
   absl::Span<const float> values() const;
+  absl::Span<float> mutable_values();
   std::vector<double> AsDouble() const;
   int64_t rows() const { return rows_; }
   int64_t width() const { return width_; }
@@ -74,6 +77,17 @@ std::vector<double> ComplexStepGradient(const Function& function, absl::Span<con
 // element.
 void ExpectSameGradient(const char* what, absl::Span<const double> got,
                         absl::Span<const double> complex_step, int64_t operations);
+
+// Adjacent pieces that cover rows [0, rows).
+struct RowCut {
+  int64_t first = 0;
+  int64_t count = 0;
+};
+
+// Calls check(cut, stream) with [0, rows) cut into single rows, into uneven pieces and not at all,
+// each on a pool of 1 and of 2 threads: what an op computes for a row must have the same bits.
+void ForEachCut(int64_t rows,
+                absl::FunctionRef<void(const std::vector<RowCut>& cut, Stream& stream)> check);
 
 }  // namespace alchemist
 

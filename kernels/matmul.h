@@ -1,0 +1,71 @@
+// Matrix products over weights that lie row-major [out, in], used in place.
+//
+// A row of the result depends on that row alone: never on the other rows of the call, on how rows
+// are cut into calls, or on the thread count (DESIGN.md section 9). Kernels are chosen by phase.
+// Prefill and training rows go to oneDNN, single-threaded per slice of rows. Where its results
+// depend on the number of rows (AVX2, measured on oneDNN 2.6.3), rows are cut into slices whose
+// sizes are bitwise equivalent, the last one padded; MatmulSelfTest finds out which this machine
+// needs. Decode rows go to the few-row kernel, which reads each weight once.
+#ifndef ALCHEMIST_KERNELS_MATMUL_H_
+#define ALCHEMIST_KERNELS_MATMUL_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/types/span.h"
+#include "base/status.h"
+#include "kernels/accumulate.h"
+#include "kernels/stream.h"
+#include "kernels/tensor_view.h"
+
+namespace alchemist {
+
+enum class RowPhase {
+  kPrefill,  // Prompt rows in serving, all rows in training.
+  kDecode,   // One sampled token at a time.
+};
+
+// A linear layer's weight. Int8 with scales will get its own fields here.
+struct WeightView {
+  ConstTensorView values;  // [out, in]
+  ConstTensorView bias;    // [1, out], or no data.
+  int64_t out() const { return values.rows; }
+  int64_t in() const { return values.width; }
+};
+
+// y = x W^T + bias.
+void MatmulForward(ConstTensorView x,    // [rows, in]
+                   const WeightView& w,  // [out, in]
+                   TensorView y,         // [rows, out]
+                   RowPhase phase, Stream& stream);
+
+// dx (+)= dy W. Training rows.
+void MatmulInputGradient(ConstTensorView dy,   // [rows, out]
+                         const WeightView& w,  // [out, in]
+                         TensorView dx,        // [rows, in]
+                         Accumulate accumulate, Stream& stream);
+
+// dw += dy^T x, in f32. Only full-parameter training (offline) needs it. The same bits for every
+// cut of the rows into calls, in order (see outer_products.h).
+void MatmulWeightGradient(ConstTensorView dy,  // [rows, out]
+                          ConstTensorView x,   // [rows, in]
+                          TensorView dw,       // [out, in] f32
+                          Stream& stream);
+
+struct MatmulShape {
+  int64_t in = 0;
+  int64_t out = 0;
+};
+
+// Checks on this machine that rows of both orientations keep their bits for every row count in use,
+// and picks the slice sizes accordingly; called once at start, before any other thread computes,
+// with the model's shapes. Internal when no slicing keeps them. Without a call the padded slices
+// (right everywhere they were measured) are used.
+absl::Status MatmulSelfTest(absl::Span<const MatmulShape> shapes);
+
+// What was chosen, for logs: "oneDNN 2.6.3, rows padded to 16; decode AVX2".
+std::string MatmulDescription();
+
+}  // namespace alchemist
+
+#endif  // ALCHEMIST_KERNELS_MATMUL_H_

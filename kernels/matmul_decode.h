@@ -1,0 +1,19 @@
+// The products of decode rows: few rows, so that the time is that of reading the weights, each
+// once. An own kernel over the rows of W; oneDNN copies weights before it uses them.
+#ifndef ALCHEMIST_KERNELS_MATMUL_DECODE_H_
+#define ALCHEMIST_KERNELS_MATMUL_DECODE_H_
+
+#include "kernels/stream.h"
+#include "kernels/tensor_view.h"
+
+namespace alchemist {
+
+// y = x W^T. An element's sum runs over `in` in one order, whatever the number of rows.
+void DecodeProduct(ConstTensorView x,  // [rows, in]
+                   ConstTensorView w,  // [out, in]
+                   TensorView y,       // [rows, out]
+                   Stream& stream);
+
+}  // namespace alchemist
+
+#endif  // ALCHEMIST_KERNELS_MATMUL_DECODE_H_

@@ -1,0 +1,56 @@
+#include "kernels/matmul_decode_simd.h"
+
+#include "kernels/simd.h"
+
+namespace alchemist::ALCHEMIST_SIMD {
+namespace {
+
+// kRows rows of x with kOutputs rows of W. Every element has one vector of sums over the depth and
+// its own tail, so that its bits do not depend on kRows and kOutputs.
+template <int64_t kRows, int64_t kOutputs>
+ALCHEMIST_INLINE void DecodeBlock(const float* x, const float* w, int64_t depth, float* y,
+                                  int64_t y_stride) {
+  Vec sums[kRows][kOutputs] = {};
+  int64_t k = 0;
+  for (; k + kLanes <= depth; k += kLanes) {
+    Vec inputs[kRows];
+    for (int64_t t = 0; t < kRows; ++t) inputs[t] = Load(x + t * depth + k);
+    for (int64_t n = 0; n < kOutputs; ++n) {
+      const Vec weights = Load(w + n * depth + k);
+      for (int64_t t = 0; t < kRows; ++t) sums[t][n] = MulAdd(inputs[t], weights, sums[t][n]);
+    }
+  }
+  for (int64_t t = 0; t < kRows; ++t) {
+    for (int64_t n = 0; n < kOutputs; ++n) {
+      float sum = ReduceAdd(sums[t][n]);
+      for (int64_t tail = k; tail < depth; ++tail) sum += x[t * depth + tail] * w[n * depth + tail];
+      y[t * y_stride + n] = sum;
+    }
+  }
+}
+
+// All rows of x with kOutputs rows of W, which stay in the first-level cache. Three rows, four
+// outputs and what feeds them fill the 16 registers of AVX2.
+template <int64_t kOutputs>
+ALCHEMIST_INLINE void DecodeOutputs(const DecodeArguments& a, int64_t n) {
+  const float* const w = a.w + n * a.depth;
+  int64_t t = 0;
+  for (; t + 3 <= a.rows; t += 3) {
+    DecodeBlock<3, kOutputs>(a.x + t * a.depth, w, a.depth, a.y + t * a.y_stride + n, a.y_stride);
+  }
+  if (t + 2 == a.rows) {
+    DecodeBlock<2, kOutputs>(a.x + t * a.depth, w, a.depth, a.y + t * a.y_stride + n, a.y_stride);
+  } else if (t + 1 == a.rows) {
+    DecodeBlock<1, kOutputs>(a.x + t * a.depth, w, a.depth, a.y + t * a.y_stride + n, a.y_stride);
+  }
+}
+
+}  // namespace
+
+void DecodeRows(const DecodeArguments& a) {
+  int64_t n = 0;
+  for (; n + kDecodeOutputs <= a.outputs; n += kDecodeOutputs) DecodeOutputs<kDecodeOutputs>(a, n);
+  for (; n < a.outputs; ++n) DecodeOutputs<1>(a, n);
+}
+
+}  // namespace alchemist::ALCHEMIST_SIMD

@@ -1,0 +1,28 @@
+// The inner loops of matmul_decode.cc.
+#ifndef ALCHEMIST_KERNELS_MATMUL_DECODE_SIMD_H_
+#define ALCHEMIST_KERNELS_MATMUL_DECODE_SIMD_H_
+
+#include <cstdint>
+
+#include "kernels/simd_level.h"
+
+namespace alchemist {
+
+// Rows of W that are read side by side. Calls whose `outputs` is a multiple of it are the fastest.
+inline constexpr int64_t kDecodeOutputs = 4;
+
+struct DecodeArguments {
+  const float* x;  // [rows, depth]
+  int64_t rows;
+  const float* w;  // [outputs, depth]
+  int64_t outputs;
+  int64_t depth;
+  float* y;  // [rows, outputs], rows y_stride apart
+  int64_t y_stride;
+};
+
+ALCHEMIST_DECLARE_SIMD(void DecodeRows(const DecodeArguments& a))
+
+}  // namespace alchemist
+
+#endif  // ALCHEMIST_KERNELS_MATMUL_DECODE_SIMD_H_

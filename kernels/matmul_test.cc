@@ -1,0 +1,260 @@
+#include "kernels/matmul.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "gtest/gtest.h"
+#include "kernels/accumulate.h"
+#include "kernels/matmul_reference.h"
+#include "kernels/matmul_tiles.h"
+#include "kernels/simd_level.h"
+#include "kernels/stream.h"
+#include "kernels/tensor_view.h"
+#include "kernels/testing.h"
+#include "kernels/worker_pool.h"
+
+namespace alchemist {
+namespace {
+
+// The quickstart's and SmolLM2-135M's shapes, LoRA's, odd ones, and sums long enough to be split.
+constexpr MatmulShape kShapes[] = {{128, 352}, {576, 192}, {1536, 576}, {576, 16},  {16, 576},
+                                   {577, 193}, {24, 100},  {7, 3},      {4100, 40}, {40, 4100}};
+
+std::string Name(MatmulShape shape) {
+  return std::to_string(shape.in) + " to " + std::to_string(shape.out);
+}
+
+template <typename T>
+std::vector<T> As(const TestMatrix& matrix) {
+  return std::vector<T>(matrix.values().begin(), matrix.values().end());
+}
+
+// What the tests of one shape work on.
+struct Problem {
+  Problem(MatmulShape shape, int64_t rows)
+      : shape(shape),
+        rows(rows),
+        random(shape.in * 7 + shape.out),
+        x(TestMatrix::Normal(rows, shape.in, &random)),
+        w(TestMatrix::Normal(shape.out, shape.in, &random)),
+        bias(TestMatrix::Normal(1, shape.out, &random)),
+        dy(TestMatrix::Normal(rows, shape.out, &random)),
+        dx_before(TestMatrix::Normal(rows, shape.in, &random)) {}
+
+  WeightView weight() const { return {w.const_view(), bias.const_view()}; }
+
+  template <typename T>
+  std::vector<T> ForwardReference() const {
+    std::vector<T> y;
+    for (int64_t t = 0; t < rows; ++t)
+      y.insert(y.end(), bias.values().begin(), bias.values().end());
+    AddProductReference(As<T>(x).data(), As<T>(w).data(), rows, shape.in, shape.out, y.data());
+    return y;
+  }
+
+  template <typename T>
+  std::vector<T> InputGradientReference(Accumulate accumulate) const {
+    std::vector<T> dx(rows * shape.in, T(0));
+    if (accumulate == Accumulate::kYes) dx = As<T>(dx_before);
+    AddInputGradientReference(As<T>(dy).data(), As<T>(w).data(), rows, shape.in, shape.out,
+                              dx.data());
+    return dx;
+  }
+
+  TestMatrix Forward(RowPhase phase, Stream& stream) const {
+    TestMatrix y(rows, shape.out);
+    MatmulForward(x.view(), weight(), y.view(), phase, stream);
+    return y;
+  }
+
+  const MatmulShape shape;
+  const int64_t rows;
+  Random random;
+  const TestMatrix x, w, bias, dy, dx_before;
+};
+
+void ExpectNearReference(const Problem& problem, Stream& stream) {
+  const std::vector<float> naive = problem.ForwardReference<float>();
+  const std::vector<double> reference = problem.ForwardReference<double>();
+  for (RowPhase phase : {RowPhase::kPrefill, RowPhase::kDecode}) {
+    const TestMatrix y = problem.Forward(phase, stream);
+    ExpectWithinTwiceNaive("y", y.values(), naive, reference);
+  }
+  for (Accumulate accumulate : {Accumulate::kNo, Accumulate::kYes}) {
+    TestMatrix dx = problem.dx_before.Copy();
+    MatmulInputGradient(problem.dy.view(), problem.weight(), dx.view(), accumulate, stream);
+    ExpectWithinTwiceNaive("dx", dx.values(), problem.InputGradientReference<float>(accumulate),
+                           problem.InputGradientReference<double>(accumulate));
+  }
+}
+
+TEST(MatmulTest, IsAsExactAsThePlainLoop) {
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  for (const MatmulShape& shape : kShapes) {
+    for (int64_t rows : {1, 37}) {
+      SCOPED_TRACE(Name(shape));
+      ExpectNearReference(Problem(shape, rows), stream);
+    }
+  }
+}
+
+// On machines with AVX-512 this is how rows are cut; elsewhere only the bits of a row may depend on
+// the other rows.
+TEST(MatmulTest, IsAsExactAsThePlainLoopWithUnpaddedRows) {
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  SetRowCounts(RowCounts::kAny);
+  ExpectNearReference(Problem({577, 193}, 101), stream);
+  SetRowCounts(RowCounts::kPadded);
+}
+
+TEST(MatmulTest, WeightGradientIsAsExactAsThePlainLoop) {
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  const MatmulShape shape = {77, 130};
+  const Problem problem(shape, 301);
+  TestMatrix dw(shape.out, shape.in, 0.5f);
+  std::vector<float> naive = As<float>(dw);
+  std::vector<double> reference = As<double>(dw);
+  MatmulWeightGradient(problem.dy.view(), problem.x.view(), dw.view(), stream);
+  AddWeightGradientReference(As<float>(problem.dy).data(), As<float>(problem.x).data(), 301,
+                             shape.in, shape.out, naive.data());
+  AddWeightGradientReference(As<double>(problem.dy).data(), As<double>(problem.x).data(), 301,
+                             shape.in, shape.out, reference.data());
+  ExpectWithinTwiceNaive("dw", dw.values(), naive, reference);
+}
+
+// Row counts around the sizes of slices and register blocks, at offsets that move rows within them.
+constexpr RowCut kRowsToTry[] = {{0, 1},    {5, 1},    {511, 1},  {3, 2},    {17, 7},   {100, 15},
+                                 {31, 16},  {64, 17},  {9, 31},   {250, 33}, {77, 48},  {1, 49},
+                                 {448, 63}, {449, 63}, {128, 64}, {13, 65},  {200, 97}, {0, 511}};
+
+// Calls compute(rows, stream) for each of kRowsToTry on 1 and 2 threads.
+template <typename Compute>
+void ForRowsToTry(int64_t rows_max, const Compute& compute) {
+  for (int threads : {1, 2}) {
+    WorkerPool pool({.threads = threads});
+    Stream stream(&pool);
+    for (const RowCut& rows : kRowsToTry) {
+      if (rows.count > rows_max) continue;
+      SCOPED_TRACE(testing::Message()
+                   << threads << " threads, rows " << rows.first << " + " << rows.count);
+      compute(rows, stream);
+    }
+  }
+}
+
+void ExpectRowsOf(const char* what, const TestMatrix& all, RowCut rows, const TestMatrix& got) {
+  const absl::Span<const float> wanted =
+      all.values().subspan(rows.first * all.width(), rows.count * all.width());
+  ExpectSameBits(what, got.values(), wanted);
+}
+
+TEST(MatmulTest, AForwardRowDependsOnThatRowAlone) {
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  for (const MatmulShape& shape : kShapes) {
+    SCOPED_TRACE(Name(shape));
+    const Problem problem(shape, 512);
+    for (RowPhase phase : {RowPhase::kPrefill, RowPhase::kDecode}) {
+      const TestMatrix all = problem.Forward(phase, stream);
+      ForRowsToTry(phase == RowPhase::kDecode ? 64 : 512, [&](RowCut rows, Stream& stream) {
+        TestMatrix y(rows.count, shape.out);
+        MatmulForward(problem.x.view().Rows(rows.first, rows.count), problem.weight(), y.view(),
+                      phase, stream);
+        ExpectRowsOf(phase == RowPhase::kDecode ? "decode" : "prefill", all, rows, y);
+      });
+    }
+  }
+}
+
+TEST(MatmulTest, AnInputGradientRowDependsOnThatRowAlone) {
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  for (const MatmulShape& shape : kShapes) {
+    SCOPED_TRACE(Name(shape));
+    const Problem problem(shape, 512);
+    for (Accumulate accumulate : {Accumulate::kNo, Accumulate::kYes}) {
+      TestMatrix all = problem.dx_before.Copy();
+      MatmulInputGradient(problem.dy.view(), problem.weight(), all.view(), accumulate, stream);
+      ForRowsToTry(512, [&](RowCut rows, Stream& stream) {
+        TestMatrix dx(rows.count, shape.in);
+        std::copy_n(problem.dx_before.Row(rows.first), rows.count * shape.in, dx.Row(0));
+        MatmulInputGradient(problem.dy.view().Rows(rows.first, rows.count), problem.weight(),
+                            dx.view(), accumulate, stream);
+        ExpectRowsOf("dx", all, rows, dx);
+      });
+    }
+  }
+}
+
+TEST(MatmulTest, TheSelfTestAcceptsThisMachine) {
+  const std::vector<MatmulShape> smollm2_135m = {
+      {576, 576}, {576, 192}, {576, 1536}, {1536, 576}, {576, 49152}};
+  const absl::Status status = MatmulSelfTest(smollm2_135m);
+  EXPECT_TRUE(status.ok()) << status << " (" << MatmulDescription() << ")";
+}
+
+// DESIGN.md section 9: an OpenMP team under each worker would take the cores from the others.
+TEST(MatmulTest, OneDnnStartsNoThreadsOfItsOwn) {
+  const auto threads = [] {
+    const std::filesystem::directory_iterator tasks("/proc/self/task");
+    return std::distance(begin(tasks), end(tasks));
+  };
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  const auto before = threads();
+  Problem({576, 576}, 512).Forward(RowPhase::kPrefill, stream);
+  EXPECT_EQ(threads(), before);
+}
+
+TEST(MatmulDeathTest, ATypeWithoutAKernelIsNamed) {
+  WorkerPool pool({.threads = 1});
+  Stream stream(&pool);
+  TestMatrix memory(4, 8);
+  const TensorView bf16 = {memory.view().data, 4, 8, DType::kBf16};
+  const WeightView weight = {{memory.view().data, 8, 8, DType::kBf16}, {}};
+  EXPECT_DEATH(MatmulForward(bf16, weight, bf16, RowPhase::kPrefill, stream),
+               "MatmulForward has no kernel for bf16");
+}
+
+class DecodeVersionTest : public testing::TestWithParam<SimdLevel> {};
+
+TEST_P(DecodeVersionTest, IsExactAndKeepsRowsApart) {
+  if (!IsSupported(GetParam())) GTEST_SKIP() << "no " << SimdLevelName(GetParam()) << " here";
+  const SimdLevel before = CurrentSimdLevel();
+  SetSimdLevelForTest(GetParam());
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  for (const MatmulShape& shape : kShapes) {
+    SCOPED_TRACE(Name(shape));
+    const Problem problem(shape, 64);
+    const TestMatrix all = problem.Forward(RowPhase::kDecode, stream);
+    ExpectWithinTwiceNaive("y", all.values(), problem.ForwardReference<float>(),
+                           problem.ForwardReference<double>());
+    for (int64_t count : {1, 2, 3, 5}) {
+      TestMatrix y(count, shape.out);
+      MatmulForward(problem.x.view().Rows(64 - count, count), problem.weight(), y.view(),
+                    RowPhase::kDecode, stream);
+      ExpectRowsOf("y", all, {64 - count, count}, y);
+    }
+  }
+  SetSimdLevelForTest(before);
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, DecodeVersionTest,
+                         testing::Values(SimdLevel::kPortable, SimdLevel::kAvx2,
+                                         SimdLevel::kAvx512),
+                         [](const auto& info) {
+                           std::string name = SimdLevelName(info.param);
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace alchemist

@@ -1,0 +1,105 @@
+// Vectors of floats for kernels that are compiled once per instruction set.
+//
+// A file x_simd.cc is built three times (simd_library in kernels/simd.bzl), each time into another
+// namespace: portable, avx2 or avx512. simd_level.h declares and picks them. Such a file must not
+// use inline functions of other headers, not even std::min: the linker keeps one copy of those for
+// the whole program, and it might be one that this machine cannot run.
+//
+// Sums in these kernels have an order fixed by the shape alone, given kLanes; the three versions
+// differ from each other in their last bits where a sum runs over lanes.
+#ifndef ALCHEMIST_KERNELS_SIMD_H_
+#define ALCHEMIST_KERNELS_SIMD_H_
+
+#include <cstdint>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define ALCHEMIST_SIMD avx512
+#elif defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#define ALCHEMIST_SIMD avx2
+#else
+#define ALCHEMIST_SIMD portable
+#endif
+
+#define ALCHEMIST_INLINE static inline __attribute__((always_inline))
+
+namespace alchemist::ALCHEMIST_SIMD {
+
+#if defined(__AVX512F__)
+constexpr int64_t kLanes = 16;
+#elif defined(__AVX2__) && defined(__FMA__)
+constexpr int64_t kLanes = 8;
+#else
+constexpr int64_t kLanes = 4;
+#endif
+
+// The compiler's own vector type: arithmetic operators work lane by lane.
+typedef float Vec __attribute__((vector_size(kLanes * 4)));
+typedef int32_t IntVec __attribute__((vector_size(kLanes * 4)));
+typedef float UnalignedVec __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+
+ALCHEMIST_INLINE Vec Load(const float* p) { return *reinterpret_cast<const UnalignedVec*>(p); }
+ALCHEMIST_INLINE void Store(float* p, Vec v) { *reinterpret_cast<UnalignedVec*>(p) = v; }
+ALCHEMIST_INLINE Vec Set(float x) { return x - Vec{}; }  // Not x + 0, which turns -0 into 0.
+
+// a * b + c with one rounding, in every version.
+ALCHEMIST_INLINE Vec Fma(Vec a, Vec b, Vec c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__AVX2__) && defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#else
+  for (int64_t i = 0; i < kLanes; ++i) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return c;
+#endif
+}
+
+// a * b + c, with one rounding where the instruction set has that and two where it has not.
+ALCHEMIST_INLINE Vec MulAdd(Vec a, Vec b, Vec c) {
+#if defined(__FMA__)
+  return Fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+ALCHEMIST_INLINE Vec Max(Vec a, Vec b) { return a > b ? a : b; }
+
+// The sum of the lanes: halves onto halves.
+ALCHEMIST_INLINE float ReduceAdd(Vec v) {
+  for (int64_t half = kLanes / 2; half > 0; half /= 2) {
+    for (int64_t i = 0; i < half; ++i) v[i] += v[i + half];
+  }
+  return v[0];
+}
+
+ALCHEMIST_INLINE float ReduceMax(Vec v) {
+  float max = v[0];
+  for (int64_t i = 1; i < kLanes; ++i) max = v[i] > max ? v[i] : max;
+  return max;
+}
+
+// e^x for x <= 0, to 2 units in the last place; 0 below -104. vector_math.h's Exp, whose comments
+// hold here.
+ALCHEMIST_INLINE Vec ExpOfNegative(Vec x) {
+  const Vec rounder = Set(0x1.8p23f);
+  x = Max(x, Set(-104.0f));
+  const Vec rounded = MulAdd(x, Set(1.44269504f), rounder);
+  const IntVec n = (IntVec)rounded - (IntVec)rounder;
+  const Vec n_float = rounded - rounder;
+  const Vec r = MulAdd(n_float, Set(2.12194440e-4f), MulAdd(n_float, Set(-0.693359375f), x));
+  Vec p = Set(1.9875691500e-4f);
+  p = MulAdd(p, r, Set(1.3981999507e-3f));
+  p = MulAdd(p, r, Set(8.3334519073e-3f));
+  p = MulAdd(p, r, Set(4.1665795894e-2f));
+  p = MulAdd(p, r, Set(1.6666665459e-1f));
+  p = MulAdd(p, r, Set(5.0000001201e-1f));
+  p = MulAdd(p, r * r, r) + Set(1.0f);
+  const IntVec half = n >> 1;
+  return p * (Vec)((half + 127) << 23) * (Vec)((n - half + 127) << 23);
+}
+
+}  // namespace alchemist::ALCHEMIST_SIMD
+
+#endif  // ALCHEMIST_KERNELS_SIMD_H_

@@ -1,0 +1,55 @@
+#include "kernels/simd_level.h"
+
+#include <atomic>
+
+#include "base/logging.h"
+
+namespace alchemist {
+namespace {
+
+SimdLevel HighestSupported() {
+  for (SimdLevel level : {SimdLevel::kAvx512, SimdLevel::kAvx2}) {
+    if (IsSupported(level)) return level;
+  }
+  return SimdLevel::kPortable;
+}
+
+std::atomic<SimdLevel>& Level() {
+  static std::atomic<SimdLevel> level = HighestSupported();
+  return level;
+}
+
+}  // namespace
+
+const char* SimdLevelName(SimdLevel level) {
+  switch (level) {
+    case SimdLevel::kPortable:
+      return "portable";
+    case SimdLevel::kAvx2:
+      return "AVX2";
+    case SimdLevel::kAvx512:
+      return "AVX-512";
+  }
+  return "unknown level";
+}
+
+bool IsSupported(SimdLevel level) {
+  switch (level) {
+    case SimdLevel::kPortable:
+      return true;
+    case SimdLevel::kAvx2:
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case SimdLevel::kAvx512:
+      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma");
+  }
+  return false;
+}
+
+SimdLevel CurrentSimdLevel() { return Level().load(std::memory_order_relaxed); }
+
+void SetSimdLevelForTest(SimdLevel level) {
+  CHECK(IsSupported(level)) << SimdLevelName(level);
+  Level().store(level, std::memory_order_relaxed);
+}
+
+}  // namespace alchemist

@@ -1,0 +1,51 @@
+// Which of a kernel's three versions (kernels/simd.h) this machine runs. Any thread.
+#ifndef ALCHEMIST_KERNELS_SIMD_LEVEL_H_
+#define ALCHEMIST_KERNELS_SIMD_LEVEL_H_
+
+#include <cstdint>
+
+namespace alchemist {
+
+enum class SimdLevel : uint8_t { kPortable = 0, kAvx2 = 1, kAvx512 = 2 };
+
+const char* SimdLevelName(SimdLevel level);  // "portable", "AVX2", "AVX-512".
+bool IsSupported(SimdLevel level);           // By this machine.
+
+// The highest supported level, or what a test set.
+SimdLevel CurrentSimdLevel();
+
+// REQUIRES: IsSupported(level), and no kernel runs meanwhile.
+void SetSimdLevelForTest(SimdLevel level);
+
+// Declares a function of an x_simd.cc in its three namespaces.
+#define ALCHEMIST_DECLARE_SIMD(...) \
+  namespace portable {              \
+  __VA_ARGS__;                      \
+  }                                 \
+  namespace avx2 {                  \
+  __VA_ARGS__;                      \
+  }                                 \
+  namespace avx512 {                \
+  __VA_ARGS__;                      \
+  }
+
+template <typename Function>
+Function* PickSimd(SimdLevel level, Function* portable, Function* avx2, Function* avx512) {
+  switch (level) {
+    case SimdLevel::kPortable:
+      return portable;
+    case SimdLevel::kAvx2:
+      return avx2;
+    case SimdLevel::kAvx512:
+      return avx512;
+  }
+  return portable;
+}
+
+// The version of `function` for `level`.
+#define ALCHEMIST_SIMD_VERSION(level, function) \
+  ::alchemist::PickSimd(level, &portable::function, &avx2::function, &avx512::function)
+
+}  // namespace alchemist
+
+#endif  // ALCHEMIST_KERNELS_SIMD_LEVEL_H_
