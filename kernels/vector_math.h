@@ -22,7 +22,7 @@ namespace alchemist {
 // e^x without a branch, to a unit in the last place (vector_math_test measures 0.96): zero for
 // -inf, infinity where it overflows, gradual underflow, NaN for NaN. The method is that of Cephes
 // (Moshier 1992): x = n log 2 + r, |r| <= log(2) / 2, and a polynomial for e^r.
-inline float Exp(float x) {
+__attribute__((always_inline)) inline float Exp(float x) {
   constexpr float kLog2E = 1.44269504f;
   constexpr float kLog2High = 0.693359375f;  // 9 bits: its product with n is exact.
   constexpr float kLog2Low = -2.12194440e-4f;
@@ -49,6 +49,23 @@ inline float Exp(float x) {
 
 // x[i] = Exp(x[i]).
 void ExpInPlace(float* x, int64_t count);
+
+// The sum of term(i) over [0, count) in a fixed order: 16 running sums, i modulo 16, then their sum
+// by halves. As fast as vector code, and closer to the true sum than one running sum.
+template <typename T, typename Term>
+__attribute__((always_inline)) inline T SumInLanes(int64_t count, const Term& term) {
+  constexpr int kLanes = 16;
+  T lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += term(i + lane);
+  }
+  for (int lane = 0; i < count; ++i, ++lane) lanes[lane] += term(i);
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  }
+  return lanes[0];
+}
 
 }  // namespace alchemist
 

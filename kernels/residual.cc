@@ -1,0 +1,39 @@
+#include "kernels/residual.h"
+
+#include "base/logging.h"
+#include "kernels/dispatch.h"
+#include "kernels/residual_cpu.h"
+
+namespace alchemist {
+namespace {
+
+void CheckRowsOf(const char* what, ConstTensorView view, absl::Span<const int32_t> rows) {
+  for (int32_t row : rows) {
+    CHECK(row >= 0 && row < view.rows) << what << " has no row " << row << " of " << view.rows;
+  }
+}
+
+}  // namespace
+
+void Add(ConstTensorView a, ConstTensorView b, TensorView y, Stream& stream) {
+  if (y.rows == 0) return;
+  CheckShape("Add a", a, y.rows, y.width, y.dtype);
+  CheckShape("Add b", b, y.rows, y.width, y.dtype);
+  DispatchDType("Add", y.dtype, [&](auto zero) { AddCpu<decltype(zero)>(a, b, y, stream); });
+}
+
+void GatherRows(ConstTensorView x, absl::Span<const int32_t> rows, TensorView y, Stream& stream) {
+  CheckShape("GatherRows y", y, static_cast<int64_t>(rows.size()), x.width, x.dtype);
+  CheckRowsOf("GatherRows x", x, rows);
+  GatherRowsCpu(x, rows, y, stream);
+}
+
+void ScatterAddRows(ConstTensorView x, absl::Span<const int32_t> rows, TensorView y,
+                    Stream& stream) {
+  CheckShape("ScatterAddRows x", x, static_cast<int64_t>(rows.size()), y.width, y.dtype);
+  CheckRowsOf("ScatterAddRows y", y, rows);
+  DispatchDType("ScatterAddRows", x.dtype,
+                [&](auto zero) { ScatterAddRowsCpu<decltype(zero)>(x, rows, y, stream); });
+}
+
+}  // namespace alchemist

@@ -1,0 +1,51 @@
+#include "kernels/residual_cpu.h"
+
+#include <cstring>
+
+#include "kernels/row_tiles.h"
+#include "kernels/vector_math.h"
+
+namespace alchemist {
+namespace {
+
+// y may be a or b: an element is read before it is written.
+ALCHEMIST_VECTOR_CLONES
+void AddElements(const float* a, const float* b, int64_t count, float* y) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < count; ++i) y[i] = a[i] + b[i];
+}
+
+}  // namespace
+
+template <typename T>
+void AddCpu(ConstTensorView a, ConstTensorView b, TensorView y, Stream& stream) {
+  ForEachRowTile(stream, y.rows, y.width, [&](int64_t first, int64_t count) {
+    AddElements(a.Row<T>(first), b.Row<T>(first), count * y.width, y.Row<T>(first));
+  });
+}
+
+template <typename T>
+void ScatterAddRowsCpu(ConstTensorView x, absl::Span<const int32_t> rows, TensorView y,
+                       Stream& stream) {
+  ForEachRowTile(stream, x.rows, x.width, [&](int64_t first, int64_t count) {
+    for (int64_t row = first; row < first + count; ++row) {
+      T* sum = y.Row<T>(rows[row]);
+      AddElements(sum, x.Row<T>(row), x.width, sum);
+    }
+  });
+}
+
+void GatherRowsCpu(ConstTensorView x, absl::Span<const int32_t> rows, TensorView y,
+                   Stream& stream) {
+  ForEachRowTile(stream, y.rows, y.width, [&](int64_t first, int64_t count) {
+    for (int64_t row = first; row < first + count; ++row) {
+      std::memcpy(y.Rows(row, 1).data, x.Rows(rows[row], 1).data, y.Rows(row, 1).bytes());
+    }
+  });
+}
+
+template void AddCpu<float>(ConstTensorView, ConstTensorView, TensorView, Stream&);
+template void ScatterAddRowsCpu<float>(ConstTensorView, absl::Span<const int32_t>, TensorView,
+                                       Stream&);
+
+}  // namespace alchemist

@@ -1,0 +1,89 @@
+#include "kernels/residual.h"
+
+#include <cstdint>
+#include <vector>
+
+#include "base/random.h"
+#include "gtest/gtest.h"
+#include "kernels/stream.h"
+#include "kernels/testing.h"
+
+namespace alchemist {
+namespace {
+
+constexpr int64_t kRows = 512;
+constexpr int64_t kWidth = 99;
+
+// Sums of two floats have one right answer, so that the plain loop is the wanted bits.
+TEST(AddTest, GivesTheRoundedSumForEveryCut) {
+  Random random(1);
+  const TestMatrix a = TestMatrix::Normal(kRows, kWidth, &random);
+  const TestMatrix b = TestMatrix::Normal(kRows, kWidth, &random);
+  TestMatrix wanted(kRows, kWidth);
+  for (int64_t i = 0; i < kRows * kWidth; ++i) {
+    wanted.mutable_values()[i] = a.values()[i] + b.values()[i];
+  }
+  ForEachCut(kRows, [&](const std::vector<RowCut>& cut, Stream& stream) {
+    TestMatrix y(kRows, kWidth);
+    for (const auto& [first, count] : cut) {
+      Add(a.view().Rows(first, count), b.view().Rows(first, count), y.view().Rows(first, count),
+          stream);
+    }
+    ExpectSameBits("a + b", y.values(), wanted.values());
+    TestMatrix in_place = a.Copy();
+    Add(in_place.view(), b.view(), in_place.view(), stream);
+    ExpectSameBits("a += b", in_place.values(), wanted.values());
+    in_place = b.Copy();
+    Add(a.view(), in_place.view(), in_place.view(), stream);
+    ExpectSameBits("b += a", in_place.values(), wanted.values());
+  });
+}
+
+TEST(GatherRowsTest, RowsMayRepeatAndComeInAnyOrder) {
+  Random random(2);
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  const TestMatrix x = TestMatrix::Normal(kRows, kWidth, &random);
+  std::vector<int32_t> rows(2 * kRows);
+  for (int32_t& row : rows) row = static_cast<int32_t>(random.Below(kRows));
+  TestMatrix y(2 * kRows, kWidth);
+  GatherRows(x.view(), rows, y.view(), stream);
+  for (int64_t i = 0; i < y.rows(); ++i) {
+    ExpectSameBits("row", y.values().subspan(i * kWidth, kWidth),
+                   x.values().subspan(rows[i] * kWidth, kWidth));
+  }
+}
+
+TEST(ScatterAddRowsTest, AddsToTheNamedRowsAndLeavesTheOthers) {
+  Random random(3);
+  const TestMatrix x = TestMatrix::Normal(kRows / 2, kWidth, &random);
+  const TestMatrix before = TestMatrix::Normal(kRows, kWidth, &random);
+  std::vector<int32_t> rows;
+  for (int32_t i = 0; i < x.rows(); ++i) rows.push_back(static_cast<int32_t>(kRows) - 2 - 2 * i);
+  TestMatrix wanted = before.Copy();
+  for (int64_t i = 0; i < x.rows(); ++i) {
+    for (int64_t j = 0; j < kWidth; ++j) wanted.Row(rows[i])[j] += x.Row(i)[j];
+  }
+  ForEachCut(x.rows(), [&](const std::vector<RowCut>& cut, Stream& stream) {
+    TestMatrix y = before.Copy();
+    for (const auto& [first, count] : cut) {
+      ScatterAddRows(x.view().Rows(first, count), absl::MakeConstSpan(rows).subspan(first, count),
+                     y.view(), stream);
+    }
+    ExpectSameBits("y", y.values(), wanted.values());
+  });
+}
+
+TEST(ResidualDeathTest, RowsMustExist) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  WorkerPool pool({.threads = 1});
+  Stream stream(&pool);
+  TestMatrix x(2, 3);
+  TestMatrix y(1, 3);
+  EXPECT_DEATH(GatherRows(x.view(), {2}, y.view(), stream), "no row 2 of 2");
+  EXPECT_DEATH(ScatterAddRows(y.view(), {-1}, x.view(), stream), "no row -1 of 2");
+  EXPECT_DEATH(Add(x.view(), y.view(), x.view(), stream), "Add b is \\[1, 3\\]");
+}
+
+}  // namespace
+}  // namespace alchemist

@@ -1,0 +1,34 @@
+// RMS normalisation (Zhang and Sennrich 2019) over the last dimension, or per head.
+#ifndef ALCHEMIST_KERNELS_RMS_NORM_H_
+#define ALCHEMIST_KERNELS_RMS_NORM_H_
+
+#include "kernels/accumulate.h"
+#include "kernels/row_pieces.h"
+#include "kernels/stream.h"
+#include "kernels/tensor_view.h"
+
+namespace alchemist {
+
+// y[t, g] = x[t, g] / sqrt(mean(x[t, g]^2) + epsilon) * gamma for each group g of gamma.width
+// adjacent elements: one group per row for layer norms, one per head for q/k norm. The result is
+// rounded to the storage type once, after gamma. x and y may be the same memory.
+void RmsNormForward(const RowPieces& x,     // [rows, groups * width]
+                    ConstTensorView gamma,  // [1, width]
+                    float epsilon,
+                    TensorView y,  // [rows, groups * width]
+                    Stream& stream);
+
+// Recomputes 1/rms from x. dx (+)= d/dx; dgamma, when it has data, += d/dgamma (rows ascending, so
+// that any cut of the rows into calls, in order, gives the same bits). dx shares no memory with dy.
+void RmsNormBackward(const RowPieces& x,     // [rows, groups * width]
+                     ConstTensorView gamma,  // [1, width]
+                     float epsilon,
+                     ConstTensorView dy,  // [rows, groups * width]
+                     TensorView dx,       // [rows, groups * width]
+                     Accumulate accumulate,
+                     TensorView dgamma,  // [1, width] f32, or no data
+                     Stream& stream);
+
+}  // namespace alchemist
+
+#endif  // ALCHEMIST_KERNELS_RMS_NORM_H_
