@@ -84,7 +84,7 @@ void MoveRows(const float* from, int64_t columns, int64_t first_column, TensorVi
   }
 }
 
-// ProductTile for the x.rows <= slice rows of one slice.
+// ProductTile for x.rows <= slice rows, of which oneDNN is given `slice`.
 void ProductSlice(ConstTensorView x, int64_t slice, const RightMatrix& b, int64_t first_column,
                   int64_t columns, TensorView y, bool add) {
   thread_local Scratch<float> scratch;
@@ -104,6 +104,17 @@ void ProductSlice(ConstTensorView x, int64_t slice, const RightMatrix& b, int64_
   }
 }
 
+// y (+)= x b for at most kTileRows rows and some columns.
+void ProductTile(ConstTensorView x, const RightMatrix& b, int64_t first_column, int64_t columns,
+                 TensorView y, bool add) {
+  for (int64_t first = 0; first < x.rows;) {
+    const int64_t slice = SliceRows(x.rows - first);
+    const int64_t count = std::min(slice, x.rows - first);
+    ProductSlice(x.Rows(first, count), slice, b, first_column, columns, y.Rows(first, count), add);
+    first += count;
+  }
+}
+
 }  // namespace
 
 RightMatrix Plain(ConstTensorView w) {
@@ -117,41 +128,22 @@ RightMatrix Transposed(ConstTensorView w) {
           .transposed = true};
 }
 
-void ForEachProductTile(
-    Stream& stream, int64_t rows, const RightMatrix& b,
-    absl::FunctionRef<void(int64_t first_row, int64_t rows, int64_t first_column, int64_t columns)>
-        tile) {
-  if (rows == 0 || b.columns == 0) return;
+void Product(ConstTensorView x, const RightMatrix& b, TensorView y, Accumulate accumulate,
+             Stream& stream) {
+  if (x.rows == 0 || b.columns == 0) return;
   CHECK_GT(b.depth, 0);
   const int64_t columns = ColumnsPerTile(b.depth, b.columns);
   const int64_t blocks = (b.columns + columns - 1) / columns;
-  const int64_t slices = (rows + kTileRows - 1) / kTileRows;
+  const int64_t slices = (x.rows + kTileRows - 1) / kTileRows;
   // Slices of rows within a block of columns: the block stays in cache.
   stream.pool().ParallelFor(slices * blocks, [&](int64_t i) {
     const int64_t first_row = i % slices * kTileRows;
     const int64_t first_column = i / slices * columns;
-    tile(first_row, std::min(kTileRows, rows - first_row), first_column,
-         std::min(columns, b.columns - first_column));
+    const int64_t rows = std::min(kTileRows, x.rows - first_row);
+    ProductTile(x.Rows(first_row, rows), b, first_column,
+                std::min(columns, b.columns - first_column), y.Rows(first_row, rows),
+                accumulate == Accumulate::kYes);
   });
-}
-
-void ProductTile(ConstTensorView x, const RightMatrix& b, int64_t first_column, int64_t columns,
-                 TensorView y, Accumulate accumulate) {
-  DCHECK_LE(x.rows, kTileRows);
-  for (int64_t first = 0; first < x.rows;) {
-    const int64_t slice = SliceRows(x.rows - first);
-    const int64_t count = std::min(slice, x.rows - first);
-    ProductSlice(x.Rows(first, count), slice, b, first_column, columns, y.Rows(first, count),
-                 accumulate == Accumulate::kYes);
-    first += count;
-  }
-}
-
-void ProductRows(ConstTensorView x, const RightMatrix& b, TensorView y, Accumulate accumulate) {
-  const int64_t columns = ColumnsPerTile(b.depth, b.columns);
-  for (int64_t first = 0; first < b.columns; first += columns) {
-    ProductTile(x, b, first, std::min(columns, b.columns - first), y, accumulate);
-  }
 }
 
 std::vector<OnednnMatmulShape> ProductCalls(int64_t depth, int64_t columns, bool transposed) {

@@ -10,15 +10,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "kernels/accumulate.h"
 #include "kernels/onednn.h"
 #include "kernels/stream.h"
 #include "kernels/tensor_view.h"
 
 namespace alchemist {
-
-inline constexpr int64_t kTileRows = 64;
 
 // The right-hand matrix of a product: [depth, columns], stored so or transposed, f32.
 struct RightMatrix {
@@ -30,25 +27,13 @@ struct RightMatrix {
 RightMatrix Plain(ConstTensorView w);       // x W, w [depth, columns].
 RightMatrix Transposed(ConstTensorView w);  // x W^T, w [columns, depth].
 
-// Calls tile(first_row, rows, first_column, columns) for the tiles of a product with `b`, on the
-// stream's pool.
-void ForEachProductTile(
-    Stream& stream, int64_t rows, const RightMatrix& b,
-    absl::FunctionRef<void(int64_t first_row, int64_t rows, int64_t first_column, int64_t columns)>
-        tile);
+// y (+)= x b. A product is rounded before it is added.
+void Product(ConstTensorView x,  // [rows, b.depth]
+             const RightMatrix& b,
+             TensorView y,  // [rows, b.columns]
+             Accumulate accumulate, Stream& stream);
 
-// y (+)= x b for one tile's columns, on the calling thread. The product is rounded before it is
-// added. REQUIRES: x.rows <= kTileRows; the columns are a block of ForEachProductTile.
-void ProductTile(ConstTensorView x,  // [rows, depth]
-                 const RightMatrix& b, int64_t first_column, int64_t columns,
-                 TensorView y,  // [rows, b.columns]
-                 Accumulate accumulate);
-
-// The same for all columns.
-void ProductRows(ConstTensorView x,  // [rows, depth], at most kTileRows
-                 const RightMatrix& b,
-                 TensorView y,  // [rows, b.columns]
-                 Accumulate accumulate);
+inline constexpr int64_t kTileRows = 64;
 
 // The distinct calls to oneDNN, for kTileRows rows, that products with a right-hand matrix of this
 // shape are made of. Where rows are padded or added, the same calls write densely, with c_stride ==

@@ -15,19 +15,19 @@ constexpr int64_t kTileRows = 64;
 constexpr int64_t kTileColumns = 64;
 constexpr int64_t kRowsAtOnce = 128;
 
-// Copies `width` columns of scale * x into blocks of kBlock columns, [blocks, rows, kBlock], the
+// Copies `width` columns of x into blocks of kBlock columns, [blocks, rows, kBlock], the
 // last block filled up with zeros. Dense blocks spare the inner loop the tails, and the cache the
 // conflicts of rows that lie a power of two apart.
 template <int64_t kBlock, typename T>
-void Pack(const T* x, int64_t stride, int64_t rows, int64_t width, float scale, float* packed) {
+void Pack(const T* x, int64_t stride, int64_t rows, int64_t width, float* packed) {
   for (int64_t first = 0; first < width; first += kBlock) {
     const int64_t count = std::min(kBlock, width - first);
     for (int64_t t = 0; t < rows; ++t, packed += kBlock) {
       const T* const from = x + t * stride + first;
       if (count == kBlock) {
-        for (int64_t j = 0; j < kBlock; ++j) packed[j] = scale * from[j];
+        for (int64_t j = 0; j < kBlock; ++j) packed[j] = from[j];
       } else {
-        for (int64_t j = 0; j < kBlock; ++j) packed[j] = j < count ? scale * from[j] : 0.0f;
+        for (int64_t j = 0; j < kBlock; ++j) packed[j] = j < count ? from[j] : 0.0f;
       }
     }
   }
@@ -54,18 +54,18 @@ void AccumulateAtEdge(AccumulateBlock* accumulate, const float* u, const float* 
 
 // dst[first_row + (0 .. height), first_column + (0 .. width)].
 template <typename T>
-void AccumulateTile(ConstTensorView u, ConstTensorView x, float scale, TensorView dst,
-                    int64_t first_row, int64_t height, int64_t first_column, int64_t width) {
+void AccumulateTile(ConstTensorView u, ConstTensorView x, TensorView dst, int64_t first_row,
+                    int64_t height, int64_t first_column, int64_t width) {
   thread_local Scratch<float> scratch;
   float* const u_packed = scratch.Get(kRowsAtOnce * (kTileRows + kOuterColumns));
   float* const x_packed = u_packed + kRowsAtOnce * kTileRows;
   const auto accumulate = ALCHEMIST_SIMD_VERSION(CurrentSimdLevel(), AccumulateOuterBlock);
   for (int64_t t = 0; t < x.rows; t += kRowsAtOnce) {
     const int64_t rows = std::min(kRowsAtOnce, x.rows - t);
-    Pack<kOuterRows>(u.Row<T>(t) + first_row, u.width, rows, height, scale, u_packed);
+    Pack<kOuterRows>(u.Row<T>(t) + first_row, u.width, rows, height, u_packed);
     for (int64_t j = 0; j < width; j += kOuterColumns) {
       const int64_t columns = std::min(kOuterColumns, width - j);
-      Pack<kOuterColumns>(x.Row<T>(t) + first_column + j, x.width, rows, columns, 1, x_packed);
+      Pack<kOuterColumns>(x.Row<T>(t) + first_column + j, x.width, rows, columns, x_packed);
       for (int64_t i = 0; i < height; i += kOuterRows) {
         AccumulateAtEdge(accumulate, u_packed + i * rows, x_packed, rows,
                          dst.Row<float>(first_row + i) + first_column + j, dst.width,
@@ -77,8 +77,7 @@ void AccumulateTile(ConstTensorView u, ConstTensorView x, float scale, TensorVie
 
 }  // namespace
 
-void AccumulateOuterProducts(ConstTensorView u, ConstTensorView x, float scale, TensorView dst,
-                             Stream& stream) {
+void AccumulateOuterProducts(ConstTensorView u, ConstTensorView x, TensorView dst, Stream& stream) {
   CheckShape("AccumulateOuterProducts u", u, x.rows, u.width, x.dtype);
   CheckShape("AccumulateOuterProducts dst", dst, u.width, x.width, DType::kF32);
   DispatchDType("AccumulateOuterProducts", x.dtype, [&]<typename T>(T) {
@@ -87,7 +86,7 @@ void AccumulateOuterProducts(ConstTensorView u, ConstTensorView x, float scale, 
     stream.pool().ParallelFor(tiles_down * tiles_across, [&](int64_t i) {
       const int64_t first_row = i / tiles_across * kTileRows;
       const int64_t first_column = i % tiles_across * kTileColumns;
-      AccumulateTile<T>(u, x, scale, dst, first_row, std::min(kTileRows, dst.rows - first_row),
+      AccumulateTile<T>(u, x, dst, first_row, std::min(kTileRows, dst.rows - first_row),
                         first_column, std::min(kTileColumns, dst.width - first_column));
     });
   });

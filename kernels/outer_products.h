@@ -7,13 +7,11 @@
 
 namespace alchemist {
 
-// dst[i, j] += scale * sum over t of u[t, i] * x[t, j], in f32: scale * u[t, i] is rounded, then t
-// ascending, one fused multiply-add after the other: any cut of the rows into calls, in order,
-// gives the same bits, on every machine.
+// dst[i, j] += sum over t of u[t, i] * x[t, j], in f32, t ascending, one fused multiply-add after
+// the other: any cut of the rows into calls, in order, gives the same bits, on every machine.
 void AccumulateOuterProducts(ConstTensorView u,  // [rows, n]
                              ConstTensorView x,  // [rows, m]
-                             float scale,
-                             TensorView dst,  // [n, m] f32
+                             TensorView dst,     // [n, m] f32
                              Stream& stream);
 
 }  // namespace alchemist

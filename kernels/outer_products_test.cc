@@ -19,14 +19,13 @@ struct Case {
 };
 // LoRA's two gradients, whole tiles, and edges of every kind.
 constexpr Case kCases[] = {{16, 576}, {576, 16}, {64, 64}, {1, 1}, {9, 17}, {70, 129}};
-constexpr float kScale = 0.37f;
 
 // The header's promise, word by word.
 std::vector<float> Reference(const TestMatrix& u, const TestMatrix& x, const TestMatrix& before) {
   std::vector<float> dst(before.values().begin(), before.values().end());
   for (int64_t t = 0; t < u.rows(); ++t) {
     for (int64_t i = 0; i < u.width(); ++i) {
-      const float factor = kScale * u.Row(t)[i];
+      const float factor = u.Row(t)[i];
       for (int64_t j = 0; j < x.width(); ++j) {
         dst[i * x.width() + j] = std::fma(factor, x.Row(t)[j], dst[i * x.width() + j]);
       }
@@ -49,7 +48,7 @@ TEST(OuterProductsTest, EveryVersionMakesTheBitsOfTheOrderedSum) {
       const TestMatrix x = TestMatrix::Normal(140, c.m, &random);
       TestMatrix dst = TestMatrix::Normal(c.n, c.m, &random);
       const std::vector<float> wanted = Reference(u, x, dst);
-      AccumulateOuterProducts(u.view(), x.view(), kScale, dst.view(), stream);
+      AccumulateOuterProducts(u.view(), x.view(), dst.view(), stream);
       ExpectSameBits("dst", dst.values(), wanted);
     }
   }
@@ -66,8 +65,8 @@ TEST(OuterProductsTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
   ForEachCut(kRows, [&](const std::vector<RowCut>& cut, Stream& stream) {
     TestMatrix dst = before.Copy();
     for (const auto& [first, count] : cut) {
-      AccumulateOuterProducts(u.view().Rows(first, count), x.view().Rows(first, count), kScale,
-                              dst.view(), stream);
+      AccumulateOuterProducts(u.view().Rows(first, count), x.view().Rows(first, count), dst.view(),
+                              stream);
     }
     ExpectSameBits("dst", dst.values(), wanted);
   });

@@ -1,0 +1,233 @@
+#include "kernels/lora.h"
+
+#include <algorithm>
+#include <complex>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "gtest/gtest.h"
+#include "kernels/lora_reference.h"
+#include "kernels/stream.h"
+#include "kernels/tensor_view.h"
+#include "kernels/testing.h"
+#include "kernels/worker_pool.h"
+
+namespace alchemist {
+namespace {
+
+constexpr float kScale = 1.7f;
+
+template <typename T>
+std::vector<T> As(absl::Span<const float> values) {
+  return std::vector<T>(values.begin(), values.end());
+}
+
+TEST(LoraReferenceTest, VjpIsTheComplexStepGradient) {
+  constexpr int64_t kRows = 3, kIn = 7, kRank = 2, kOut = 5;
+  Random random(1);
+  const auto normal = [&](int64_t rows, int64_t width) {
+    return TestMatrix::Normal(rows, width, &random).AsDouble();
+  };
+  const std::vector<double> x = normal(kRows, kIn), a = normal(kRank, kIn), b = normal(kOut, kRank),
+                            dy = normal(kRows, kOut);
+  std::vector<double> dx(x.size()), da(a.size()), db(b.size());
+  LoraReference<double>{a.data(), b.data(), kScale, kIn, kRank, kOut}.Vjp(
+      x.data(), dy.data(), kRows, dx.data(), da.data(), db.data());
+  using Complex = std::complex<double>;
+  using Values = std::vector<Complex>;
+  const auto loss = [&](const Values& x, const Values& a, const Values& b) {
+    Values y(kRows * kOut);
+    LoraReference<Complex>{a.data(), b.data(), kScale, kIn, kRank, kOut}.Forward(x.data(), kRows,
+                                                                                 y.data());
+    Complex sum = 0;
+    for (size_t i = 0; i < y.size(); ++i) sum += dy[i] * y[i];
+    return sum;
+  };
+  const Values cx(x.begin(), x.end()), ca(a.begin(), a.end()), cb(b.begin(), b.end());
+  const int64_t operations = 4 * (kIn + kRank + kOut);
+  const auto of_x = [&](const Values& point) { return loss(point, ca, cb); };
+  const auto of_a = [&](const Values& point) { return loss(cx, point, cb); };
+  const auto of_b = [&](const Values& point) { return loss(cx, ca, point); };
+  ExpectSameGradient("dx", dx, ComplexStepGradient(of_x, x), operations);
+  ExpectSameGradient("da", da, ComplexStepGradient(of_a, a), operations);
+  ExpectSameGradient("db", db, ComplexStepGradient(of_b, b), operations);
+}
+
+struct Case {
+  int64_t in = 0;
+  int64_t rank = 0;
+  int64_t out = 0;
+};
+// The quickstart's and SmolLM2-135M's shapes, and odd ones.
+constexpr Case kCases[] = {
+    {128, 16, 352}, {576, 16, 1536}, {61, 3, 101}, {40, 1, 24}, {96, 64, 96}};
+
+struct Adapter {
+  Adapter(const Case& c, Random* random)
+      : a(TestMatrix::Normal(c.rank, c.in, random)),
+        b(TestMatrix::Normal(c.out, c.rank, random)),
+        view({a.const_view(), b.const_view(), kScale}) {}
+  const TestMatrix a, b;
+  const LoraView view;
+};
+
+// Two adapters, with rows between them that have none.
+struct Problem {
+  explicit Problem(const Case& c, int64_t rows)
+      : c(c),
+        rows(rows),
+        random(c.in),
+        first(c, &random),
+        second(c, &random),
+        x(TestMatrix::Normal(rows, c.in, &random)),
+        y_before(TestMatrix::Normal(rows, c.out, &random)),
+        dy(TestMatrix::Normal(rows, c.out, &random)),
+        dx_before(TestMatrix::Normal(rows, c.in, &random)),
+        segments({{0, rows / 2, first.view},
+                  {rows / 2, 2, {}},
+                  {rows / 2 + 2, rows - rows / 2 - 2, second.view}}) {}
+
+  // The parts of the segments in the rows of `cut`, counted from its first row.
+  std::vector<LoraSegment> SegmentsIn(RowCut cut) const {
+    std::vector<LoraSegment> inside;
+    for (const LoraSegment& segment : segments) {
+      const int64_t begin = std::max(segment.first_row, cut.first);
+      const int64_t end = std::min(segment.first_row + segment.rows, cut.first + cut.count);
+      if (begin < end) inside.push_back({begin - cut.first, end - begin, segment.weights});
+    }
+    return inside;
+  }
+
+  // function(reference of a segment's adapter, the segment).
+  template <typename T, typename Function>
+  void ForEachReference(const Function& function) const {
+    for (const LoraSegment& segment : segments) {
+      if (segment.weights.a.data == nullptr) continue;
+      const Adapter& adapter = segment.first_row == 0 ? first : second;
+      const std::vector<T> a = As<T>(adapter.a.values()), b = As<T>(adapter.b.values());
+      function(LoraReference<T>{a.data(), b.data(), kScale, c.in, c.rank, c.out}, segment);
+    }
+  }
+
+  template <typename T>
+  std::vector<T> ForwardReference() const {
+    std::vector<T> y = As<T>(y_before.values());
+    const std::vector<T> x_values = As<T>(x.values());
+    ForEachReference<T>([&](const LoraReference<T>& reference, const LoraSegment& segment) {
+      reference.Forward(&x_values[segment.first_row * c.in], segment.rows,
+                        &y[segment.first_row * c.out]);
+    });
+    return y;
+  }
+
+  TestMatrix Forward(const std::vector<RowCut>& cuts, RowPhase phase, Stream& stream) const {
+    TestMatrix y = y_before.Copy();
+    for (const RowCut& cut : cuts) {
+      LoraForward(x.view().Rows(cut.first, cut.count), SegmentsIn(cut),
+                  y.view().Rows(cut.first, cut.count), phase, stream);
+    }
+    return y;
+  }
+
+  const Case c;
+  const int64_t rows;
+  Random random;
+  const Adapter first, second;
+  const TestMatrix x, y_before, dy, dx_before;
+  const std::vector<LoraSegment> segments;
+};
+
+struct Gradients {
+  explicit Gradients(const Problem& problem)
+      : dx(problem.dx_before.Copy()),
+        da(problem.c.rank, problem.c.in, 0.25f),
+        db(problem.c.out, problem.c.rank, -0.5f) {}
+
+  void Add(const Problem& problem, const std::vector<RowCut>& cuts, Stream& stream) {
+    for (const RowCut& cut : cuts) {
+      LoraBackward(problem.x.view().Rows(cut.first, cut.count),
+                   problem.dy.view().Rows(cut.first, cut.count), problem.SegmentsIn(cut),
+                   dx.view().Rows(cut.first, cut.count), da.view(), db.view(), stream);
+    }
+  }
+  TestMatrix dx, da, db;
+};
+
+template <typename T>
+struct ReferenceGradients {
+  explicit ReferenceGradients(const Problem& problem)
+      : dx(As<T>(problem.dx_before.values())),
+        da(problem.c.rank * problem.c.in, T(0.25)),
+        db(problem.c.out * problem.c.rank, T(-0.5)) {
+    const std::vector<T> x = As<T>(problem.x.values()), dy = As<T>(problem.dy.values());
+    problem.ForEachReference<T>([&](const LoraReference<T>& reference, const LoraSegment& segment) {
+      reference.Vjp(&x[segment.first_row * problem.c.in], &dy[segment.first_row * problem.c.out],
+                    segment.rows, &dx[segment.first_row * problem.c.in], da.data(), db.data());
+    });
+  }
+  std::vector<T> dx, da, db;
+};
+
+TEST(LoraTest, IsAsExactAsThePlainLoops) {
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.in);
+    const Problem problem(c, 37);
+    const std::vector<RowCut> whole = {{0, problem.rows}};
+    for (RowPhase phase : {RowPhase::kPrefill, RowPhase::kDecode}) {
+      const TestMatrix y = problem.Forward(whole, phase, stream);
+      ExpectWithinTwiceNaive("y", y.values(), problem.ForwardReference<float>(),
+                             problem.ForwardReference<double>());
+    }
+    Gradients gradients(problem);
+    gradients.Add(problem, whole, stream);
+    const ReferenceGradients<float> naive(problem);
+    const ReferenceGradients<double> reference(problem);
+    ExpectWithinTwiceNaive("dx", gradients.dx.values(), naive.dx, reference.dx);
+    ExpectWithinTwiceNaive("da", gradients.da.values(), naive.da, reference.da);
+    ExpectWithinTwiceNaive("db", gradients.db.values(), naive.db, reference.db);
+  }
+}
+
+TEST(LoraTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.in);
+    const Problem problem(c, 137);
+    const std::vector<RowCut> whole = {{0, problem.rows}};
+    WorkerPool pool({.threads = 1});
+    Stream stream(&pool);
+    const TestMatrix y = problem.Forward(whole, RowPhase::kPrefill, stream);
+    const TestMatrix y_decode = problem.Forward(whole, RowPhase::kDecode, stream);
+    Gradients gradients(problem);
+    gradients.Add(problem, whole, stream);
+    ForEachCut(problem.rows, [&](const std::vector<RowCut>& cut, Stream& stream) {
+      const TestMatrix y_cut = problem.Forward(cut, RowPhase::kPrefill, stream);
+      ExpectSameBits("y", y_cut.values(), y.values());
+      const TestMatrix y_decode_cut = problem.Forward(cut, RowPhase::kDecode, stream);
+      ExpectSameBits("y of decode", y_decode_cut.values(), y_decode.values());
+      Gradients of_cut(problem);
+      of_cut.Add(problem, cut, stream);
+      ExpectSameBits("dx", of_cut.dx.values(), gradients.dx.values());
+      ExpectSameBits("da", of_cut.da.values(), gradients.da.values());
+      ExpectSameBits("db", of_cut.db.values(), gradients.db.values());
+    });
+  }
+}
+
+TEST(LoraTest, WithoutDxTheWeightGradientsAreTheSame) {
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  const Problem problem(kCases[0], 37);
+  Gradients with(problem);
+  with.Add(problem, {{0, problem.rows}}, stream);
+  Gradients without(problem);
+  LoraBackward(problem.x.view(), problem.dy.view(), problem.segments, {}, without.da.view(),
+               without.db.view(), stream);
+  ExpectSameBits("da", without.da.values(), with.da.values());
+  ExpectSameBits("db", without.db.values(), with.db.values());
+}
+
+}  // namespace
+}  // namespace alchemist
