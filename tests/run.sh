@@ -31,7 +31,7 @@ main() {
   trap 'interrupted 130' INT
   trap 'interrupted 143' TERM
   trap clean_up EXIT
-  work_dir="$(mktemp --directory --tmpdir alchemist-tests.XXXXXXXX)"
+  work_dir="$(mktemp --directory --tmpdir alchemist.XXXXXXXX)"
 
   "$ROOT/deploy/install-deps.sh"
   run_tests
@@ -58,9 +58,9 @@ parse_arguments() {
 }
 
 # Bazel runs in the background so that a signal is handled at once. Its exit status is not used:
-# its events say more.
+# its events say more. The tests have their temporary folders in ours (tests/run_one.sh).
 run_tests() {
-  bazel test "${options[@]}" --build_event_json_file="$work_dir/events.json" \
+  TMPDIR="$work_dir" bazel test "${options[@]}" --build_event_json_file="$work_dir/events.json" \
     -- "${targets[@]}" &
   bazel_pid=$!
   wait "$bazel_pid" || true
