@@ -64,6 +64,7 @@ ALCHEMIST_INLINE Vec MulAdd(Vec a, Vec b, Vec c) {
 #endif
 }
 
+// b where either is NaN.
 ALCHEMIST_INLINE Vec Max(Vec a, Vec b) { return a > b ? a : b; }
 
 // The sum of the lanes: halves onto halves.
@@ -80,11 +81,10 @@ ALCHEMIST_INLINE float ReduceMax(Vec v) {
   return max;
 }
 
-// e^x for x <= 0, to 2 units in the last place; 0 below -104. vector_math.h's Exp, whose comments
-// hold here.
+// e^x for x <= 0: vector_math.h's Exp, whose comments hold here; NaN for NaN.
 ALCHEMIST_INLINE Vec ExpOfNegative(Vec x) {
   const Vec rounder = Set(0x1.8p23f);
-  x = Max(x, Set(-104.0f));
+  x = Max(Set(-104.0f), x);
   const Vec rounded = MulAdd(x, Set(1.44269504f), rounder);
   const IntVec n = (IntVec)rounded - (IntVec)rounder;
   const Vec n_float = rounded - rounder;
