@@ -3,17 +3,18 @@
 #include <sched.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
 #include <set>
 #include <thread>
 #include <vector>
 
+#include "base/mutex.h"
 #include "gtest/gtest.h"
 
 namespace alchemist {
 namespace {
+
+constexpr int64_t kDeadlineUs = 20'000'000;
 
 TEST(WorkerPoolTest, RunsEveryTileOnceForEveryThreadCount) {
   for (int threads : {1, 2, 4}) {
@@ -69,14 +70,15 @@ TEST(WorkerPoolTest, ReturnsOnlyWhenTheLastTileIsDone) {
 // Two tiles wait for each other, so that the job ends only if two threads run it.
 TEST(WorkerPoolTest, TilesRunOnSeveralThreads) {
   WorkerPool pool({.threads = 2});
-  std::mutex mutex;
-  std::condition_variable changed;
+  Mutex mutex;
+  CondVar changed;
   std::set<std::thread::id> threads;
   pool.ParallelFor(2, [&](int64_t) {
-    std::unique_lock<std::mutex> lock(mutex);
+    MutexLock lock(&mutex);
     threads.insert(std::this_thread::get_id());
-    changed.notify_all();
-    changed.wait_for(lock, std::chrono::seconds(20), [&] { return threads.size() == 2; });
+    changed.NotifyAll();
+    while (threads.size() < 2 && changed.WaitFor(&mutex, kDeadlineUs)) {
+    }
   });
   EXPECT_EQ(threads.size(), 2u);
 }
@@ -96,16 +98,16 @@ TEST(WorkerPoolTest, BeforeTileRunsBeforeEachTile) {
 TEST(WorkerPoolTest, IdlePriorityIsForTheWorkersOnly) {
   WorkerPool pool({.threads = 2, .idle_priority = true});
   const std::thread::id caller = std::this_thread::get_id();
-  std::mutex mutex;
-  std::condition_variable changed;
+  Mutex mutex;
+  CondVar changed;
   int caller_policy = -1;
   int worker_policy = -1;
   pool.ParallelFor(2, [&](int64_t) {
-    std::unique_lock<std::mutex> lock(mutex);
+    MutexLock lock(&mutex);
     (std::this_thread::get_id() == caller ? caller_policy : worker_policy) = sched_getscheduler(0);
-    changed.notify_all();
-    changed.wait_for(lock, std::chrono::seconds(20),
-                     [&] { return caller_policy >= 0 && worker_policy >= 0; });
+    changed.NotifyAll();
+    while ((caller_policy < 0 || worker_policy < 0) && changed.WaitFor(&mutex, kDeadlineUs)) {
+    }
   });
   EXPECT_EQ(worker_policy, SCHED_IDLE);
   EXPECT_EQ(caller_policy, SCHED_OTHER);
