@@ -1,0 +1,112 @@
+#include "server/replay_pool.h"
+
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/log_testing.h"
+
+namespace alchemist {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+std::vector<std::string> Draw(FeedbackLog* log, int64_t count,
+                              const absl::flat_hash_set<std::string>& exclude = {},
+                              const std::string& adapter_id = "default") {
+  std::vector<std::string> drawn;
+  const absl::Status status = Transact(log, [&](FeedbackLog& l) -> absl::Status {
+    ASSIGN_OR_RETURN(drawn, l.replay().Draw(adapter_id, count, exclude));
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status;
+  return drawn;
+}
+
+std::unique_ptr<FeedbackLog> LogOf(int completions, const FeedbackLog::Options& options = {}) {
+  auto log = OpenLog(FreshDirectory(), options);
+  const absl::Status status = Transact(log.get(), [&](FeedbackLog& l) -> absl::Status {
+    for (int i = 0; i < completions; ++i) {
+      RETURN_IF_ERROR(l.completions().Add(TestCompletion(absl::StrCat("cmpl-", i))));
+    }
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status;
+  return log;
+}
+
+TEST(ReplayPoolTest, DrawsEveryCompletionEquallyOften) {
+  constexpr int kCompletions = 12;
+  constexpr int kCount = 5;
+  constexpr int kDraws = 3000;
+  auto log = LogOf(kCompletions + 1);
+  // The gap that a removal leaves must not make another one likelier.
+  ASSERT_TRUE(AddFeedback(log.get(), TestRating("fb-1", "cmpl-4", -1)).ok());
+  absl::flat_hash_map<std::string, int> times;
+  for (int i = 0; i < kDraws; ++i) {
+    for (const std::string& id : Draw(log.get(), kCount)) ++times[id];
+  }
+  EXPECT_EQ(times.size(), static_cast<size_t>(kCompletions));
+  // Each is in a draw with probability p, independently of other draws: 5 standard deviations.
+  const double p = static_cast<double>(kCount) / kCompletions;
+  const double bound = 5 * std::sqrt(kDraws * p * (1 - p));
+  for (const auto& [id, count] : times) EXPECT_NEAR(count, kDraws * p, bound) << id;
+}
+
+TEST(ReplayPoolTest, TheSameSeedDrawsTheSame) {
+  const auto draws = [](uint64_t seed) {
+    FeedbackLog::Options options;
+    options.replay_seed = seed;
+    auto log = LogOf(40, options);
+    std::vector<std::string> all = Draw(log.get(), 10);
+    for (std::string& id : Draw(log.get(), 10)) all.push_back(std::move(id));
+    return all;
+  };
+  EXPECT_EQ(draws(7), draws(7));
+  EXPECT_NE(draws(7), draws(8));
+}
+
+TEST(ReplayPoolTest, GivesFewerWhenTheLogIsSmallAndNoneTwice) {
+  auto log = LogOf(3);
+  EXPECT_THAT(Draw(log.get(), 10), UnorderedElementsAre("cmpl-0", "cmpl-1", "cmpl-2"));
+  EXPECT_THAT(Draw(log.get(), 10, {"cmpl-0", "cmpl-2", "not here"}), ElementsAre("cmpl-1"));
+  EXPECT_THAT(Draw(log.get(), 10, {}, "another adapter"), IsEmpty());
+  EXPECT_THAT(Draw(log.get(), 0), IsEmpty());
+}
+
+TEST(ReplayPoolTest, LeavesOutWhatWasCorrectedRatedDownOrCancelled) {
+  auto log = LogOf(4);
+  CompletionRow cancelled = TestCompletion("cmpl-cancelled");
+  cancelled.finish_reason = FinishReason::kCancelled;
+  ASSERT_TRUE(AddCompletion(log.get(), cancelled).ok());
+  CompletionRow empty = TestCompletion("cmpl-empty");
+  empty.response_tokens.clear();
+  empty.log_probs.clear();
+  ASSERT_TRUE(AddCompletion(log.get(), empty).ok());
+  ASSERT_TRUE(AddFeedback(log.get(), TestRating("fb-1", "cmpl-0", 1)).ok());
+  ASSERT_TRUE(AddFeedback(log.get(), TestRating("fb-2", "cmpl-1", -1)).ok());
+  ASSERT_TRUE(AddFeedback(log.get(), TestCorrection("fb-3", "cmpl-3", "text")).ok());
+  ASSERT_TRUE(AddFeedback(log.get(), TestCorrection("fb-4", "cmpl-3", "again")).ok());
+  EXPECT_THAT(Draw(log.get(), 10), UnorderedElementsAre("cmpl-0", "cmpl-2"));
+}
+
+TEST(ReplayPoolTest, IsUndoneWithItsTransaction) {
+  auto log = LogOf(3);
+  const absl::Status undone = Transact(log.get(), [](FeedbackLog& l) -> absl::Status {
+    RETURN_IF_ERROR(l.feedback().Add(TestRating("fb-1", "cmpl-0", -1)).status());
+    RETURN_IF_ERROR(l.completions().Add(TestCompletion("cmpl-3")));
+    return absl::CancelledError("undo");
+  });
+  EXPECT_EQ(undone.code(), absl::StatusCode::kCancelled);
+  EXPECT_THAT(Draw(log.get(), 10), UnorderedElementsAre("cmpl-0", "cmpl-1", "cmpl-2"));
+}
+
+}  // namespace
+}  // namespace alchemist
