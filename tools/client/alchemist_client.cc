@@ -1,0 +1,169 @@
+#include "tools/client/alchemist_client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <utility>
+
+#include "proto/alchemist/v1/admin.grpc.pb.h"
+#include "proto/alchemist/v1/completion.grpc.pb.h"
+#include "proto/alchemist/v1/feedback.grpc.pb.h"
+
+namespace alchemist {
+namespace {
+
+constexpr int64_t kPageSize = 1000;
+
+absl::Status FromGrpcStatus(const grpc::Status& status) {
+  // The codes are the same numbers in both.
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+class GrpcAlchemistClient final : public AlchemistClient {
+ public:
+  GrpcAlchemistClient(const std::string& address, int64_t timeout_us) : timeout_us_(timeout_us) {
+    grpc::ChannelArguments arguments;
+    // A connection of this client's own: another one to the same address shares no fate with it.
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    const auto channel =
+        grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+    completions_ = v1::CompletionService::NewStub(channel);
+    feedback_ = v1::FeedbackService::NewStub(channel);
+    admin_ = v1::AdminService::NewStub(channel);
+  }
+
+  absl::StatusOr<Answer> Complete(const v1::CompleteRequest& request,
+                                  const OnChunk& on_chunk) override {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    const auto stream = completions_->Complete(&context, request);
+    Answer answer;
+    bool has_final = false;
+    v1::CompleteResponse response;
+    while (stream->Read(&response)) {
+      if (response.has_final()) {
+        answer.final = std::move(*response.mutable_final());
+        has_final = true;
+        continue;
+      }
+      const v1::CompletionChunk& chunk = response.chunk();
+      answer.text += chunk.text();
+      answer.token_ids.insert(answer.token_ids.end(), chunk.token_ids().begin(),
+                              chunk.token_ids().end());
+      answer.log_probs.insert(answer.log_probs.end(), chunk.logprobs().begin(),
+                              chunk.logprobs().end());
+      if (on_chunk != nullptr && !on_chunk(chunk)) context.TryCancel();
+    }
+    RETURN_IF_ERROR(FromGrpcStatus(stream->Finish()));
+    if (!has_final) return absl::DataLossError("Complete: the stream ended without its end");
+    return answer;
+  }
+
+  absl::StatusOr<v1::SubmitFeedbackResponse> SubmitFeedback(
+      const v1::SubmitFeedbackRequest& request) override {
+    return Call(*feedback_, &v1::FeedbackService::Stub::SubmitFeedback, request);
+  }
+
+  absl::StatusOr<v1::Feedback> GetFeedback(const std::string& feedback_id) override {
+    v1::GetFeedbackRequest request;
+    request.set_feedback_id(feedback_id);
+    return Call(*feedback_, &v1::FeedbackService::Stub::GetFeedback, request);
+  }
+
+  absl::StatusOr<v1::ListFeedbackResponse> ListFeedbackPage(
+      const v1::ListFeedbackRequest& request) override {
+    return Call(*feedback_, &v1::FeedbackService::Stub::ListFeedback, request);
+  }
+
+  absl::StatusOr<std::vector<v1::Feedback>> ListFeedback() override {
+    std::vector<v1::Feedback> all;
+    v1::ListFeedbackRequest request;
+    request.set_page_size(kPageSize);
+    do {
+      ASSIGN_OR_RETURN(const v1::ListFeedbackResponse page, ListFeedbackPage(request));
+      all.insert(all.end(), page.feedback().begin(), page.feedback().end());
+      request.set_page_token(page.next_page_token());
+    } while (!request.page_token().empty());
+    return all;
+  }
+
+  absl::StatusOr<v1::GetStatusResponse> GetStatus() override {
+    return Call(*admin_, &v1::AdminService::Stub::GetStatus, v1::GetStatusRequest());
+  }
+
+  absl::StatusOr<std::vector<v1::RevisionInfo>> ListRevisions() override {
+    std::vector<v1::RevisionInfo> all;
+    v1::ListRevisionsRequest request;
+    for (;;) {
+      ASSIGN_OR_RETURN(const v1::ListRevisionsResponse page,
+                       Call(*admin_, &v1::AdminService::Stub::ListRevisions, request));
+      if (page.revisions().empty()) return all;
+      all.insert(all.end(), page.revisions().begin(), page.revisions().end());
+      request.set_first_number(static_cast<int64_t>(all.back().revision().number()) + 1);
+    }
+  }
+
+  absl::StatusOr<v1::Revision> Rollback(uint64_t number) override {
+    v1::RollbackRequest request;
+    request.set_number(number);
+    ASSIGN_OR_RETURN(v1::RollbackResponse response,
+                     Call(*admin_, &v1::AdminService::Stub::Rollback, request));
+    return std::move(*response.mutable_revision());
+  }
+
+  absl::Status Pin(bool pinned) override {
+    v1::PinRequest request;
+    request.set_pinned(pinned);
+    return Call(*admin_, &v1::AdminService::Stub::Pin, request).status();
+  }
+
+  absl::Status PauseTraining() override {
+    return Call(*admin_, &v1::AdminService::Stub::PauseTraining, v1::PauseTrainingRequest())
+        .status();
+  }
+
+  absl::Status ResumeTraining() override {
+    return Call(*admin_, &v1::AdminService::Stub::ResumeTraining, v1::ResumeTrainingRequest())
+        .status();
+  }
+
+  absl::StatusOr<std::string> Inspect(const std::string& name) override {
+    v1::InspectRequest request;
+    request.set_name(name);
+    ASSIGN_OR_RETURN(v1::InspectResponse response,
+                     Call(*admin_, &v1::AdminService::Stub::Inspect, request));
+    return std::move(*response.mutable_text());
+  }
+
+ private:
+  void SetDeadline(grpc::ClientContext& context) const {
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::microseconds(timeout_us_));
+  }
+
+  // One unary call.
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Call(Stub& stub,
+                                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                             Response*),
+                                const Request& request) const {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    Response response;
+    RETURN_IF_ERROR(FromGrpcStatus((stub.*method)(&context, request, &response)));
+    return response;
+  }
+
+  const int64_t timeout_us_;
+  std::unique_ptr<v1::CompletionService::Stub> completions_;
+  std::unique_ptr<v1::FeedbackService::Stub> feedback_;
+  std::unique_ptr<v1::AdminService::Stub> admin_;
+};
+
+}  // namespace
+
+std::unique_ptr<AlchemistClient> AlchemistClient::Create(const std::string& address,
+                                                         int64_t timeout_us) {
+  return std::make_unique<GrpcAlchemistClient>(address, timeout_us);
+}
+
+}  // namespace alchemist

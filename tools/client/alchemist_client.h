@@ -1,0 +1,63 @@
+// AlchemistClient: a client of alchemist-server: completions, feedback and administration as plain
+// blocking calls. One per server and port; any thread may call, several at once.
+#ifndef ALCHEMIST_TOOLS_CLIENT_ALCHEMIST_CLIENT_H_
+#define ALCHEMIST_TOOLS_CLIENT_ALCHEMIST_CLIENT_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "proto/alchemist/v1/admin.pb.h"
+#include "proto/alchemist/v1/completion.pb.h"
+#include "proto/alchemist/v1/feedback.pb.h"
+
+namespace alchemist {
+
+// A whole answer: its chunks put together, and what the server said at its end.
+struct Answer {
+  std::string text;
+  std::vector<int32_t> token_ids;
+  std::vector<float> log_probs;  // Of token_ids, when they were asked for.
+  v1::CompletionFinal final;
+};
+
+class AlchemistClient {
+ public:
+  // Called with every chunk as it comes; false cancels the call, which then is CANCELLED.
+  using OnChunk = std::function<bool(const v1::CompletionChunk&)>;
+
+  // `address` is host:port. Nothing is sent before the first call, which connects. A call that is
+  // not answered within `timeout_us` is DEADLINE_EXCEEDED; without a server it is UNAVAILABLE.
+  static std::unique_ptr<AlchemistClient> Create(const std::string& address,
+                                                 int64_t timeout_us = 60'000'000);
+  virtual ~AlchemistClient() = default;
+
+  // The status of a call is the server's: its code, and a message that names field and limit.
+  // DATA_LOSS when the stream ended well but without its final message.
+  virtual absl::StatusOr<Answer> Complete(const v1::CompleteRequest& request,
+                                          const OnChunk& on_chunk = nullptr) = 0;
+
+  virtual absl::StatusOr<v1::SubmitFeedbackResponse> SubmitFeedback(
+      const v1::SubmitFeedbackRequest& request) = 0;
+  virtual absl::StatusOr<v1::Feedback> GetFeedback(const std::string& feedback_id) = 0;
+  // All feedback, page after page.
+  virtual absl::StatusOr<std::vector<v1::Feedback>> ListFeedback() = 0;
+  virtual absl::StatusOr<v1::ListFeedbackResponse> ListFeedbackPage(
+      const v1::ListFeedbackRequest& request) = 0;
+
+  virtual absl::StatusOr<v1::GetStatusResponse> GetStatus() = 0;
+  // All revisions of the default adapter, oldest first.
+  virtual absl::StatusOr<std::vector<v1::RevisionInfo>> ListRevisions() = 0;
+  virtual absl::StatusOr<v1::Revision> Rollback(uint64_t number) = 0;
+  virtual absl::Status Pin(bool pinned) = 0;
+  virtual absl::Status PauseTraining() = 0;
+  virtual absl::Status ResumeTraining() = 0;
+  virtual absl::StatusOr<std::string> Inspect(const std::string& name) = 0;
+};
+
+}  // namespace alchemist
+
+#endif  // ALCHEMIST_TOOLS_CLIENT_ALCHEMIST_CLIENT_H_
