@@ -80,16 +80,17 @@ absl::StatusOr<bool> JsonNode::Bool() const {
 }
 
 absl::StatusOr<int64_t> JsonNode::Integer(int64_t min, int64_t max) const {
-  const absl::Status out_of_range =
-      Invalid(absl::StrCat("must be an integer between ", min, " and ", max));
-  if (!value_->is_number_integer()) return out_of_range;
+  const auto out_of_range = [&] {
+    return Invalid(absl::StrCat("must be an integer between ", min, " and ", max));
+  };
+  if (!value_->is_number_integer()) return out_of_range();
   // A number above 2^63 is kept as unsigned; as signed it would come out negative.
   if (value_->is_number_unsigned() &&
       value_->get<uint64_t>() > static_cast<uint64_t>(std::max<int64_t>(max, 0))) {
-    return out_of_range;
+    return out_of_range();
   }
   const int64_t value = value_->get<int64_t>();
-  if (value < min || value > max) return out_of_range;
+  if (value < min || value > max) return out_of_range();
   return value;
 }
 
@@ -118,6 +119,13 @@ absl::StatusOr<std::vector<JsonNode>> JsonNode::Array() const {
 
 absl::Status JsonNode::ExpectObject() const {
   return value_->is_object() ? absl::OkStatus() : Invalid("must be an object");
+}
+
+bool JsonNode::IsOff() const {
+  if (value_->is_boolean()) return !value_->get<bool>();
+  if (value_->is_number()) return value_->get<double>() == 0;
+  if (value_->is_string()) return value_->get_ref<const std::string&>().empty();
+  return value_->empty();
 }
 
 JsonNode JsonNode::Member(absl::string_view key, const json* value) const {

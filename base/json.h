@@ -36,6 +36,8 @@ class JsonNode {
   absl::StatusOr<std::string> String() const;
   absl::StatusOr<std::vector<JsonNode>> Array() const;
   absl::Status ExpectObject() const;
+  // Whether it is null, false, 0 or empty: how configuration files write that a feature is off.
+  bool IsOff() const;
 
   // The member `key`. Find: nullopt when it is absent or null, or when this is no object.
   absl::StatusOr<JsonNode> Get(absl::string_view key) const;

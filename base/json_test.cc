@@ -84,5 +84,14 @@ TEST(JsonTest, NumbersAreCheckedAgainstTheirRange) {
   EXPECT_EQ(*root.IntegerOr("none", 3, 8, 9), 3);
 }
 
+TEST(JsonTest, AFeatureThatIsOffHasManySpellings) {
+  const auto document = ParseJson(
+      R"({"off": [null, false, 0, 0.0, "", [], {}], "on": [true, 1, 0.5, "x", [0], {"a": 0}]})",
+      "f");
+  ASSERT_TRUE(document.ok());
+  for (const nlohmann::json& value : (*document)["off"]) EXPECT_TRUE(JsonNode(&value, "f").IsOff());
+  for (const nlohmann::json& value : (*document)["on"]) EXPECT_FALSE(JsonNode(&value, "f").IsOff());
+}
+
 }  // namespace
 }  // namespace alchemist

@@ -13,23 +13,14 @@
 #include "kernels/lora.h"
 #include "model/config.h"
 #include "model/linear.h"
+#include "model/lora_config.h"
 
 namespace alchemist {
 
-struct LoraConfig {
-  int64_t rank = 8;
-  double alpha = 16;
-  bool rslora = false;          // scale = alpha / sqrt(rank) instead of alpha / rank
-  std::vector<Linear> targets;  // Ascending, without duplicates.
-  int64_t lowest_layer = 0;     // Layers below have no adapter (PEFT: layers_to_transform).
-
-  bool Targets(Linear linear) const;
-  float Scale() const;
-};
-
 class LoraAdapter {
  public:
-  // A ~ N(0, 1 / rank), seeded; B = 0: the base model's function (revision 0).
+  // A is normal with standard deviation 1 / rank (PEFT's "gaussian"), seeded; B = 0: the base
+  // model's function (revision 0). InvalidArgument when CheckLoraConfig says so.
   static absl::StatusOr<std::unique_ptr<LoraAdapter>> Create(const ModelConfig& model,
                                                              const LoraConfig& config,
                                                              uint64_t seed);
@@ -37,7 +28,8 @@ class LoraAdapter {
   // `model`, values for finiteness; errors name file, tensor and field. Nothing is half loaded.
   static absl::StatusOr<std::unique_ptr<LoraAdapter>> Load(const std::string& directory,
                                                            const ModelConfig& model);
-  // Writes and syncs a new PEFT directory (f32, PEFT's key names). AlreadyExists when it is there.
+  // Writes and syncs a new PEFT directory (f32, PEFT's key names). AlreadyExists when it is there;
+  // after any other error it is not.
   absl::Status Save(const std::string& directory, const std::string& base_model_name) const;
 
   std::unique_ptr<LoraAdapter> Clone() const;
@@ -49,12 +41,15 @@ class LoraAdapter {
   // The writable [rank, in] A and [out, rank] B. REQUIRES: the linear has an adapter there.
   TensorView MutableA(int64_t layer, Linear linear);
   TensorView MutableB(int64_t layer, Linear linear);
-  // SHA-256 (hex) of the tensors' bytes as Save writes adapter_model.safetensors.
+  // SHA-256 (hex) of adapter_model.safetensors as Save writes it. Its metadata hold alpha and
+  // rslora, its tensors everything else: two adapters of one digest compute the same.
   const std::string& digest() const { return digest_; }
   void UpdateDigest();  // After writing through MutableA/B, before anyone else sees the adapter.
 
  private:
-  LoraAdapter() = default;
+  // Zeros. `config` has passed CheckLoraConfig.
+  LoraAdapter(const ModelConfig& model, const LoraConfig& config);
+  LoraAdapter(const LoraAdapter&) = default;
   struct Pair {
     std::vector<float> a;  // [rank, in]
     std::vector<float> b;  // [out, rank]

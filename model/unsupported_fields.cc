@@ -35,12 +35,6 @@ constexpr const char* kMustBeOne[] = {
     "partial_rotary_factor", "residual_multiplier", "rotary_pct",
 };
 
-bool IsOff(const nlohmann::json& value) {
-  if (value.is_boolean()) return !value.get<bool>();
-  if (value.is_number()) return value.get<double>() == 0;
-  return value.empty() || (value.is_string() && value.get_ref<const std::string&>().empty());
-}
-
 // HF's layer kinds of newer files; we compute full attention in every layer.
 absl::Status CheckLayerTypes(const JsonNode& json) {
   const std::optional<JsonNode> layer_types = json.Find("layer_types");
@@ -81,7 +75,7 @@ absl::Status CheckSlidingWindow(const JsonNode& json, const ModelConfig& config)
 absl::Status CheckUnsupportedFields(const JsonNode& json, const ModelConfig& config) {
   for (const char* key : kMustBeOff) {
     const std::optional<JsonNode> field = json.Find(key);
-    if (field && !IsOff(field->value())) return field->Unsupported("is not supported");
+    if (field && !field->IsOff()) return field->Unsupported("is not supported");
   }
   for (const char* key : kMustBeOne) {
     const std::optional<JsonNode> field = json.Find(key);
@@ -89,7 +83,7 @@ absl::Status CheckUnsupportedFields(const JsonNode& json, const ModelConfig& con
   }
   // Qwen2 has its biases whatever this field says; elsewhere it would add one to o_proj as well.
   const std::optional<JsonNode> bias = json.Find("attention_bias");
-  if (bias && config.family != ModelFamily::kQwen2 && !IsOff(bias->value())) {
+  if (bias && config.family != ModelFamily::kQwen2 && !bias->IsOff()) {
     return bias->Unsupported("is not supported");
   }
   RETURN_IF_ERROR(CheckLayerTypes(json));
