@@ -64,21 +64,42 @@ ALCHEMIST_INLINE Vec MulAdd(Vec a, Vec b, Vec c) {
 #endif
 }
 
+// One lane of it.
+ALCHEMIST_INLINE float MulAdd(float a, float b, float c) {
+#if defined(__FMA__)
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
 // b where either is NaN.
 ALCHEMIST_INLINE Vec Max(Vec a, Vec b) { return a > b ? a : b; }
 
-// The sum of the lanes: halves onto halves.
-ALCHEMIST_INLINE float ReduceAdd(Vec v) {
-  for (int64_t half = kLanes / 2; half > 0; half /= 2) {
-    for (int64_t i = 0; i < half; ++i) v[i] += v[i + half];
-  }
-  return v[0];
+// Four lanes, and how the wider vectors fall into them.
+typedef float Quad __attribute__((vector_size(16)));
+
+ALCHEMIST_INLINE Quad QuadOf(Vec v, int64_t i) {
+  Quad quad;
+  __builtin_memcpy(&quad, reinterpret_cast<const char*>(&v) + i * sizeof(Quad), sizeof(Quad));
+  return quad;
 }
 
+// The sum of the lanes: halves onto halves.
+ALCHEMIST_INLINE float ReduceAdd(Vec v) {
+  Quad sum = QuadOf(v, 0);
+  if constexpr (kLanes == 8) sum += QuadOf(v, 1);
+  if constexpr (kLanes == 16) sum = (sum + QuadOf(v, 2)) + (QuadOf(v, 1) + QuadOf(v, 3));
+  return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+}
+
+// The largest lane. NaNs may be passed over.
 ALCHEMIST_INLINE float ReduceMax(Vec v) {
-  float max = v[0];
-  for (int64_t i = 1; i < kLanes; ++i) max = v[i] > max ? v[i] : max;
-  return max;
+  Quad max = QuadOf(v, 0);
+  for (int64_t i = 1; i < kLanes / 4; ++i) max = max > QuadOf(v, i) ? max : QuadOf(v, i);
+  const float even = max[0] > max[2] ? max[0] : max[2];
+  const float odd = max[1] > max[3] ? max[1] : max[3];
+  return even > odd ? even : odd;
 }
 
 // e^x for x <= 0: vector_math.h's Exp, whose comments hold here; NaN for NaN.
