@@ -20,8 +20,9 @@ ALCHEMIST_DATA names the folder of real data; tests that need it skip where it i
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 readonly ROOT
-work_dir=""   # Temporary files of this run.
-bazel_pid=""  # The Bazel client that runs the tests, while it does.
+work_dir=""    # Temporary files of this run.
+server_pid=""  # Bazel's server.
+bazel_pid=""   # The Bazel client that runs the tests, while it does.
 
 main() {
   local -a options=(--keep_going --nocache_test_results --local_test_jobs=2)
@@ -34,6 +35,7 @@ main() {
   work_dir="$(mktemp --directory --tmpdir alchemist.XXXXXXXX)"
 
   "$ROOT/deploy/install-deps.sh"
+  server_pid="$(bazel info server_pid)"
   run_tests
   "$ROOT/tests/summarize.py" "$work_dir/events.json" "$ROOT/tests/allowed_skips.txt"
 }
@@ -79,10 +81,12 @@ interrupted() {
   exit "$1"
 }
 
-# Leaves no process and no temporary file behind.
+# Leaves no process and no temporary file behind. On a busy machine `bazel shutdown` was once seen
+# to return before it had reached the server.
 clean_up() {
   trap '' INT TERM
   bazel shutdown >/dev/null 2>&1 || true
+  if [[ -n "$server_pid" ]]; then kill -TERM "$server_pid" 2>/dev/null || true; fi
   rm -rf "$work_dir"
 }
 

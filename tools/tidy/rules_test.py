@@ -93,6 +93,7 @@ cc_library(name = "reader", hdrs = ["reader.h"])
         self.assert_allowed("base/mutex.h", "<mutex>")
         self.assert_allowed("server/a.cc", '"base/mutex.h"')
         self.assert_breach("kernels/a.cc", "<omp.h>", "threads are kernels/worker_pool.h")
+        self.assert_allowed("kernels/onednn.cc", "<omp.h>")
 
     def test_includes_are_written_from_the_root(self):
         self.assert_breach("base/a.cc", '"../base/b.h"', "from the root")
@@ -139,6 +140,7 @@ class SizeRulesTest(unittest.TestCase):
     def test_what_is_just_within_the_limits(self):
         tree = tree_of(
             base__file_cc="int a;\n" * 600,
+            base__BUILD="# A list.\n" * 601,
             base__function_cc="void F() {\n" + "  f();\n" * 68 + "}\n",
             base__line_cc="// " + "é" * 97 + "\n// see https://" + "a" * 100 + "\n",
         )

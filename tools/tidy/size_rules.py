@@ -15,7 +15,8 @@ def check_sizes(tree):
     """Files, functions (C++ and Python) and lines of the sources."""
     for path in tree.sources():
         lines = tree.text(path).splitlines()
-        if len(lines) > FILE_LINES_MAX:
+        # A BUILD file is a list; it grows with its folder.
+        if len(lines) > FILE_LINES_MAX and not path.endswith("BUILD"):
             yield Finding(path, 0, f"{len(lines)} lines; the limit is {FILE_LINES_MAX}")
         for number, line in enumerate(lines, start=1):
             # A path in an #include and an address cannot be broken.
