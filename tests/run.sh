@@ -35,6 +35,8 @@ main() {
   work_dir="$(mktemp --directory --tmpdir alchemist.XXXXXXXX)"
 
   "$ROOT/deploy/install-deps.sh"
+  # Links that another user's Bazel left: ours would follow them and take its output for sources.
+  find "$ROOT" -maxdepth 1 -type l -name 'bazel-*' -delete
   server_pid="$(bazel info server_pid)"
   run_tests
   "$ROOT/tests/summarize.py" "$work_dir/events.json" "$ROOT/tests/allowed_skips.txt"
