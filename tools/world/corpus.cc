@@ -34,6 +34,15 @@ std::vector<Sample> PretrainingSamples(const World& world) {
   return samples;
 }
 
+std::vector<std::string> TextsOf(absl::Span<const Sample> samples) {
+  std::vector<std::string> texts;
+  for (const Sample& sample : samples) {
+    texts.push_back(sample.prompt);
+    texts.push_back(sample.response);
+  }
+  return texts;
+}
+
 std::string FormatSamples(absl::Span<const Sample> samples) {
   std::string text;
   for (const Sample& sample : samples) {

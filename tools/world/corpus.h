@@ -3,6 +3,7 @@
 #ifndef ALCHEMIST_TOOLS_WORLD_CORPUS_H_
 #define ALCHEMIST_TOOLS_WORLD_CORPUS_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,10 @@
 
 namespace alchemist {
 
+// The size of the vocabulary that suits these samples: common words are one token, names two or
+// three.
+inline constexpr int64_t kCorpusTokens = 1024;
+
 struct Sample {
   std::string prompt;
   std::string response;  // The text ends after it.
@@ -22,6 +27,10 @@ struct Sample {
 
 // Every taught fact in every form, in the order of facts. One epoch; a trainer shuffles it.
 std::vector<Sample> PretrainingSamples(const World& world);
+
+// All prompts and responses, apart as a server tokenises them: no token may join the end of a
+// prompt to its answer. What the tokenizer is trained on.
+std::vector<std::string> TextsOf(absl::Span<const Sample> samples);
 
 // REQUIRES: the texts are UTF-8.
 std::string FormatSamples(absl::Span<const Sample> samples);

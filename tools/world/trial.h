@@ -11,8 +11,8 @@
 
 namespace alchemist {
 
-inline constexpr int kContradictions = 60;  // corrections of what pretraining taught
-inline constexpr int kAdditions = 60;       // corrections of what it left out
+inline constexpr int kContradictions = 50;  // corrections of what pretraining taught
+inline constexpr int kAdditions = 50;       // corrections of what it left out
 inline constexpr int kRetained = 400;
 
 struct Trial {
