@@ -21,6 +21,7 @@ constexpr int64_t kHiddenMax = 1 << 17;
 constexpr int64_t kFfnMax = 1 << 20;
 constexpr int64_t kHeadsMax = 1 << 10;
 constexpr int64_t kHeadDimMax = 1 << 10;
+constexpr int64_t kHeadDimMultiple = 8;  // As kernels/attention.h asks.
 constexpr int64_t kVocabMax = 1 << 22;
 constexpr int64_t kContextMax = 1 << 20;
 constexpr int64_t kEosIdsMax = 64;
@@ -86,10 +87,13 @@ absl::Status ReadHeads(const JsonNode& json, ModelConfig& config) {
                                      ") and there is no head_dim"));
   }
   const int64_t otherwise = constant_default ? 128 : config.hidden / config.heads;
-  ASSIGN_OR_RETURN(config.head_dim, json.IntegerOr("head_dim", otherwise, 2, kHeadDimMax));
-  if (config.head_dim < 2 || config.head_dim > kHeadDimMax || config.head_dim % 2 != 0) {
-    return json.Invalid(absl::StrCat("head_dim (", config.head_dim,
-                                     ") must be an even number of at most ", kHeadDimMax));
+  ASSIGN_OR_RETURN(config.head_dim, json.IntegerOr("head_dim", otherwise, 1, kHeadDimMax));
+  if (config.head_dim > kHeadDimMax) {
+    return json.Invalid(absl::StrCat("head_dim (", config.head_dim, ") is above ", kHeadDimMax));
+  }
+  if (config.head_dim % kHeadDimMultiple != 0) {
+    return json.Unsupported(absl::StrCat("head_dim (", config.head_dim, ") is no multiple of ",
+                                         kHeadDimMultiple, ", which is not supported"));
   }
   return absl::OkStatus();
 }
@@ -154,11 +158,15 @@ std::optional<ModelFamily> ModelFamilyOfType(absl::string_view model_type) {
   return std::nullopt;
 }
 
+absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text, absl::string_view name) {
+  ASSIGN_OR_RETURN(const nlohmann::json document, ParseJson(text, name));
+  return ReadConfig(JsonNode(&document, absl::StrCat(name, ":")));
+}
+
 absl::StatusOr<ModelConfig> LoadModelConfig(const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/config.json");
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kConfigBytesMax));
-  ASSIGN_OR_RETURN(const nlohmann::json document, ParseJson(text, path));
-  ASSIGN_OR_RETURN(ModelConfig config, ReadConfig(JsonNode(&document, path + ":")));
+  ASSIGN_OR_RETURN(ModelConfig config, ParseModelConfig(text, path));
 
   const std::string generation_path = absl::StrCat(directory, "/generation_config.json");
   const absl::StatusOr<std::string> generation_text = ReadFile(generation_path, kConfigBytesMax);

@@ -40,8 +40,13 @@ struct ModelConfig {
   int64_t kv_width() const { return kv_heads * head_dim; }
 };
 
-// Reads <directory>/config.json and, where it exists, generation_config.json. InvalidArgument or
-// Unimplemented name file and field.
+// The config that a config.json's text describes; `name` stands in the errors, which name the
+// field: InvalidArgument for a malformed one, Unimplemented for one that asks for what we do not
+// do.
+absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text, absl::string_view name);
+
+// Reads <directory>/config.json and, where it exists, generation_config.json, whose
+// eos_token_id counts.
 absl::StatusOr<ModelConfig> LoadModelConfig(const std::string& directory);
 
 }  // namespace alchemist

@@ -154,6 +154,7 @@ TEST_F(ConfigTest, UnsupportedFieldsAreNamed) {
     const char* changes;
     const char* named;
   } kCases[] = {
+      {R"({"head_dim": 20})", "head_dim (20) is no multiple of 8"},
       {R"({"architectures": ["GPT2LMHeadModel"]})", "architectures[0] is \"GPT2LMHeadModel\""},
       {R"({"hidden_act": "gelu"})", "hidden_act"},
       {R"({"attention_bias": true})", "attention_bias"},
@@ -175,6 +176,8 @@ TEST_F(ConfigTest, UnsupportedFieldsAreNamed) {
       {R"({"final_logit_softcapping": 30.0})", "final_logit_softcapping"},
       {R"({"quantization_config": {"bits": 4}})", "quantization_config"},
       {R"({"num_experts": 8})", "num_experts"},
+      {R"({"hidden_size": 66, "num_attention_heads": 22, "num_key_value_heads": 22})",
+       "head_dim (3)"},
   };
   for (const auto& c : kCases) {
     const absl::Status status = Load(c.changes).status();
@@ -205,10 +208,9 @@ TEST_F(ConfigTest, MalformedFieldsAreNamed) {
       {R"({"num_attention_heads": 7})", "no multiple"},
       {R"({"num_key_value_heads": 3})", "num_key_value_heads (3)"},
       {R"({"num_key_value_heads": 16})", "num_key_value_heads (16)"},
-      {R"({"head_dim": 7})", "head_dim (7)"},
-      {R"({"hidden_size": 66, "num_attention_heads": 22, "num_key_value_heads": 22})",
-       "head_dim (3)"},
+      {R"({"head_dim": 0})", "head_dim must be"},
       {R"({"head_dim": 100000})", "head_dim"},
+      {R"({"hidden_size": 65536})", "head_dim (8192)"},
       {R"({"architectures": null})", "architectures is missing"},
       {R"({"architectures": []})", "architectures must name one"},
       {R"({"architectures": [1]})", "architectures[0]"},

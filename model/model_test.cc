@@ -251,7 +251,7 @@ TEST(ModelTest, MissingExtraAndMisshapenTensorsAreNamed) {
            if (t.name == k_proj) std::swap(t.shape[0], t.shape[1]);
          }
        },
-       k_proj + ": shape is [40, 20], config.json makes it [20, 40]"},
+       k_proj + ": shape is [40, 16], config.json makes it [16, 40]"},
       {[&](auto& tensors) {
          for (auto& t : tensors) {
            if (t.name == "model.norm.weight") t.shape = {1, 40};
@@ -337,6 +337,14 @@ TEST(RandomModelTest, SeedAndConfigAloneMakeTheBytes) {
                              TempDirectory("many"))
                 .code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+TEST(RandomModelTest, AConfigThatCannotBeLoadedIsNotWritten) {
+  ModelConfig config = TinyModelConfig(ModelFamily::kLlama);
+  config.vocab = -1;
+  const std::string directory = TempDirectory("unloadable");
+  EXPECT_THAT(WriteRandomModel(config, 1, {}, directory).message(), HasSubstr("vocab_size"));
+  EXPECT_FALSE(std::filesystem::exists(directory));
 }
 
 TEST(RealModelTest, TinyStoriesIsLoadedInPlace) {

@@ -32,7 +32,7 @@ ModelConfig TinyModelConfig(ModelFamily family) {
   config.ffn = 56;
   config.heads = 4;
   config.kv_heads = 2;
-  config.head_dim = family == ModelFamily::kQwen3 ? 16 : 10;
+  config.head_dim = family == ModelFamily::kQwen3 ? 16 : 8;
   config.vocab = 96;
   config.context = 512;
   config.qkv_bias = family == ModelFamily::kQwen2;
@@ -44,6 +44,8 @@ ModelConfig TinyModelConfig(ModelFamily family) {
 
 absl::Status WriteRandomModel(const ModelConfig& config, uint64_t seed,
                               const ModelWriteOptions& options, const std::string& directory) {
+  RETURN_IF_ERROR(
+      ParseModelConfig(ModelConfigJson(config, options.dtype), "random model").status());
   ModelWeights weights;
   const std::vector<WeightRole> roles = WeightRoles(config, weights);
   int64_t elements = 0;

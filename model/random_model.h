@@ -17,7 +17,8 @@ ModelConfig TinyModelConfig(ModelFamily family);
 
 // Writes a Hugging Face directory (without a tokenizer). Weights are drawn so that activations keep
 // their size from layer to layer; the same config and seed give the same f32 weights, which
-// `options.dtype` then rounds.
+// `options.dtype` then rounds. Errors are ParseModelConfig's when `config` is none that could be
+// loaded again.
 absl::Status WriteRandomModel(const ModelConfig& config, uint64_t seed,
                               const ModelWriteOptions& options, const std::string& directory);
 
