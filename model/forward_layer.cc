@@ -1,0 +1,187 @@
+#include <cstdint>
+#include <vector>
+
+#include "base/logging.h"
+#include "kernels/attention.h"
+#include "kernels/copy_rows.h"
+#include "kernels/lora.h"
+#include "kernels/residual.h"
+#include "kernels/rms_norm.h"
+#include "kernels/rope.h"
+#include "kernels/swiglu.h"
+#include "model/forward.h"
+#include "model/layer_parts.h"
+
+namespace alchemist {
+namespace {
+
+// The rows that a part of a layer works on, packed: all rows of a group, or its head rows alone.
+struct ActiveRows {
+  std::vector<int32_t> positions;
+  std::vector<AdapterRows> spans;  // One per span of the group, perhaps without rows.
+
+  int64_t count() const { return static_cast<int64_t>(positions.size()); }
+};
+
+ActiveRows AllRows(const ForwardGroup& group) {
+  ActiveRows active;
+  active.positions.reserve(group.rows());
+  for (const ForwardSpan& span : group.spans) {
+    CHECK_EQ(span.first_row, active.count()) << "spans cover the rows in order";
+    active.spans.push_back({span.first_row, span.rows, span.adapter});
+    for (int64_t i = 0; i < span.rows; ++i) active.positions.push_back(span.first_position + i);
+  }
+  CHECK_EQ(active.count(), group.rows());
+  return active;
+}
+
+ActiveRows HeadRows(const ForwardGroup& group) {
+  ActiveRows active;
+  active.positions.reserve(group.head_rows.size());
+  auto next = group.head_rows.begin();
+  for (const ForwardSpan& span : group.spans) {
+    const int64_t first = active.count();
+    for (; next != group.head_rows.end() && *next < span.first_row + span.rows; ++next) {
+      active.positions.push_back(span.first_position + *next - span.first_row);
+    }
+    active.spans.push_back({first, active.count() - first, span.adapter});
+  }
+  CHECK(next == group.head_rows.end()) << "head row " << *next << " of " << group.rows();
+  return active;
+}
+
+// One call of ForwardLayer.
+class LayerPass {
+ public:
+  LayerPass(const Model& model, int64_t layer, ForwardGroup& group, ForwardScratch& scratch,
+            Stream& stream)
+      : model_(model),
+        config_(model.config()),
+        layer_(layer),
+        weights_(model.weights().layers[layer]),
+        group_(group),
+        t_(scratch.temporaries()),
+        stream_(stream),
+        all_(AllRows(group)) {}
+
+  void Run() {
+    const bool last = layer_ == config_.layers - 1;
+    const TensorView x = Activation(ActivationTensor::kX);
+    const TensorView normed = t_.normed.Rows(0, all_.count());
+    Norm(x, weights_.input_norm, normed);
+    ComputeKv(normed);
+    if (!last || group_.head_rows.size() == group_.tokens.size()) return RunRows(all_, x, normed);
+    if (group_.head_rows.empty()) return;
+
+    const ActiveRows heads = HeadRows(group_);
+    const TensorView head_x = t_.head_x.Rows(0, heads.count());
+    const TensorView head_normed = t_.head_normed.Rows(0, heads.count());
+    GatherRows(x, group_.head_rows, head_x, stream_);
+    GatherRows(normed, group_.head_rows, head_normed, stream_);
+    RunRows(heads, head_x, head_normed);
+  }
+
+ private:
+  TensorView Activation(ActivationTensor tensor) { return Of(group_.activations[layer_], tensor); }
+
+  void Norm(ConstTensorView x, ConstTensorView gamma, TensorView y) {
+    RmsNormForward(x, gamma, config_.norm_epsilon, y, stream_);
+  }
+
+  // y = the linear of x, with each row's adapter.
+  void Apply(Linear linear, const ActiveRows& active, ConstTensorView x, TensorView y) {
+    MatmulForward(x, LinearWeight(weights_, linear), y, group_.phase, stream_);
+    const std::vector<LoraSegment> segments = LoraSegments(active.spans, layer_, linear);
+    if (!segments.empty()) LoraForward(x, segments, y, group_.phase, stream_);
+  }
+
+  // K and V of all rows, to where each span keeps its own.
+  void ComputeKv(ConstTensorView normed) {
+    const TensorView k = t_.k.Rows(0, all_.count());
+    const TensorView v = t_.v.Rows(0, all_.count());
+    if (config_.qk_norm) {
+      const TensorView k_raw = Activation(ActivationTensor::kKRaw);
+      Apply(Linear::kK, all_, normed, k_raw);
+      Norm(k_raw, weights_.k_norm, k);
+    } else {
+      Apply(Linear::kK, all_, normed, k);
+    }
+    RopeForward(model_.rope(), all_.positions, k, stream_);
+    Apply(Linear::kV, all_, normed, v);
+
+    for (const ForwardSpan& span : group_.spans) {
+      int64_t row = span.first_row;
+      for (const KvRows& own : span.kv_write[layer_]) {
+        CHECK_EQ(own.first_position - span.first_position, row - span.first_row);
+        CopyRows(k.Rows(row, own.k.rows), own.k, stream_);
+        CopyRows(v.Rows(row, own.v.rows), own.v, stream_);
+        row += own.k.rows;
+      }
+      CHECK_EQ(row, span.first_row + span.rows) << "kv_write covers the span's rows";
+    }
+  }
+
+  // Everything but K and V, for `active` rows.
+  void RunRows(const ActiveRows& active, ConstTensorView x, ConstTensorView normed) {
+    Attend(active, normed);
+    const TensorView h = Activation(ActivationTensor::kH);
+    Apply(Linear::kO, active, Activation(ActivationTensor::kAttention), h);
+    Add(h, x, h, stream_);
+    FeedForward(active, h);
+  }
+
+  void Attend(const ActiveRows& active, ConstTensorView normed) {
+    TensorView q = Activation(ActivationTensor::kQ);
+    Apply(Linear::kQ, active, normed, q);
+    if (config_.qk_norm) {  // q before the norm is what is recorded.
+      const TensorView q_normed = t_.q.Rows(0, active.count());
+      Norm(q, weights_.q_norm, q_normed);
+      q = q_normed;
+    }
+    RopeForward(model_.rope(), active.positions, q, stream_);
+
+    std::vector<AttentionSpan> spans;
+    const absl::Span<const int32_t> positions = active.positions;
+    for (size_t i = 0; i < active.spans.size(); ++i) {
+      const AdapterRows& rows = active.spans[i];
+      if (rows.rows == 0) continue;
+      spans.push_back({rows.first_row, positions.subspan(rows.first_row, rows.rows),
+                       group_.spans[i].kv[layer_]});
+    }
+    AttentionForward(AttentionShapeOf(config_), spans, q, Activation(ActivationTensor::kAttention),
+                     Activation(ActivationTensor::kLse), stream_);
+  }
+
+  void FeedForward(const ActiveRows& active, ConstTensorView h) {
+    const TensorView normed = t_.normed.Rows(0, active.count());
+    const TensorView gate = Activation(ActivationTensor::kGate);
+    const TensorView up = Activation(ActivationTensor::kUp);
+    const TensorView product = t_.product.Rows(0, active.count());
+    const TensorView next_x = Of(group_.activations[layer_ + 1], ActivationTensor::kX);
+    Norm(h, weights_.ffn_norm, normed);
+    Apply(Linear::kGate, active, normed, gate);
+    Apply(Linear::kUp, active, normed, up);
+    SwigluForward(gate, up, product, stream_);
+    Apply(Linear::kDown, active, product, next_x);
+    Add(next_x, h, next_x, stream_);
+  }
+
+  const Model& model_;
+  const ModelConfig& config_;
+  const int64_t layer_;
+  const LayerWeights& weights_;
+  ForwardGroup& group_;
+  const ForwardScratch::Temporaries& t_;
+  Stream& stream_;
+  const ActiveRows all_;
+};
+
+}  // namespace
+
+void ForwardLayer(const Model& model, int64_t layer, ForwardGroup& group, ForwardScratch& scratch,
+                  Stream& stream) {
+  CHECK_LE(group.rows(), scratch.rows_max());
+  LayerPass(model, layer, group, scratch, stream).Run();
+}
+
+}  // namespace alchemist
