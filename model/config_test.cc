@@ -93,12 +93,13 @@ TEST_F(ConfigTest, FamiliesDifferInBiasAndNorm) {
 TEST_F(ConfigTest, BothRopeSpellingsAreRead) {
   const std::string llama3 = R"("factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                                 "original_max_position_embeddings": 64})";
-  for (
-      const std::string& changes :
-      {R"({"rope_scaling": {"rope_type": "llama3", )" + llama3 + "}",
-       R"({"rope_scaling": {"type": "llama3", )" + llama3 + "}",
-       R"({"rope_theta": null, "rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", )" +
-           llama3 + "}"}) {
+  const std::string spellings[] = {
+      R"({"rope_scaling": {"rope_type": "llama3", )" + llama3 + "}",
+      R"({"rope_scaling": {"type": "llama3", )" + llama3 + "}",
+      R"({"rope_theta": null, "rope_parameters": {"rope_theta": 500000.0,
+          "rope_type": "llama3", )" +
+          llama3 + "}"};
+  for (const std::string& changes : spellings) {
     const auto config = Load(changes);
     ASSERT_TRUE(config.ok()) << config.status();
     EXPECT_EQ(config->rope.theta, 500000.0);
