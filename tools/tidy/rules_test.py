@@ -103,15 +103,22 @@ cc_library(name = "reader", hdrs = ["reader.h"])
                           "repository"])
 
     def test_an_included_header_comes_from_a_direct_dependency(self):
+        macro = """
+def proto_library(name, src):
+    native.cc_library(name = name, hdrs = [_stem(src) + ".pb.h"])
+
+def _stem(src):
+    return src[:-len(".proto")]
+"""
         build = """
-load("//proto:defs.bzl", "alchemist_proto_library")
-alchemist_proto_library(name = "link", src = "link.proto")
+load("//base:defs.bzl", "proto_library")
+proto_library(name = "link", src = "link.proto")
 cc_library(name = "low", hdrs = ["low.h"])
 cc_library(name = "middle", hdrs = ["middle.h"], deps = [":low"])
 cc_library(name = "high", srcs = ["high.cc"], hdrs = ["high.h"], deps = [":middle"] + EXTRA)
 """
         high = '#include "base/high.h"\n#include "base/low.h"\n#include "base/link.pb.h"\n'
-        files = {"base/high.cc": high.encode()}
+        files = {"base/high.cc": high.encode(), "base/defs.bzl": macro.encode()}
         files["base/BUILD"] = ("EXTRA = []\n" + build).encode()
         self.assertEqual(messages(include_rules.check_dependencies, SourceTree(files)), [
             "base/high.cc:2: includes base/low.h: //base:high does not list //base:low in its deps",
