@@ -30,24 +30,28 @@ absl::Span<const std::byte> BytesOf(const AttachReply& reply) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<AttachListener>> AttachListener::Start(Options options) {
+absl::StatusOr<std::unique_ptr<AttachListener>> AttachListener::Create(Options options) {
   std::unique_ptr<AttachListener> listener(new AttachListener(std::move(options)));
   ASSIGN_OR_RETURN(listener->listening_, ListenSeqpacket(listener->options_.socket_path));
   listener->wake_ = FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!listener->wake_.valid()) return ErrnoStatus("eventfd", "attach listener");
-  listener->thread_ = std::thread([raw = listener.get()] { raw->Run(); });
   return listener;
 }
 
+void AttachListener::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
 AttachListener::~AttachListener() {
-  if (!thread_.joinable()) return;
-  {
-    MutexLock lock(&mutex_);
-    stopping_ = true;
+  if (thread_.joinable()) {
+    {
+      MutexLock lock(&mutex_);
+      stopping_ = true;
+    }
+    eventfd_write(wake_.get(), 1);
+    thread_.join();
   }
-  eventfd_write(wake_.get(), 1);
-  thread_.join();
-  unlink(options_.socket_path.c_str());
+  if (listening_.valid()) unlink(options_.socket_path.c_str());
 }
 
 void AttachListener::Kill(uint64_t session_epoch) {

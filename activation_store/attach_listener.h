@@ -45,7 +45,9 @@ class AttachListener {
     std::function<void(AttachEvent)> on_event;
   };
 
-  static absl::StatusOr<std::unique_ptr<AttachListener>> Start(Options options);
+  // Binds the socket; trainers that connect wait until Start.
+  static absl::StatusOr<std::unique_ptr<AttachListener>> Create(Options options);
+  void Start();  // Once.
   // Stops listening and forgets the trainer, which sees the end of the stream.
   ~AttachListener();
 

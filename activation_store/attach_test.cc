@@ -50,7 +50,8 @@ class AttachTest : public testing::Test {
     listen.reply.store_epoch = 9;
     listen.fds = {store_->arena().fd(), store_->generations().fd(), server_page_.fd()};
     listen.on_event = [this](AttachEvent event) { events_.TryPush(std::move(event)); };
-    listener_ = *AttachListener::Start(std::move(listen));
+    listener_ = *AttachListener::Create(std::move(listen));
+    listener_->Start();
   }
 
   // Runs `trainer` in a child process, which exits with its result.

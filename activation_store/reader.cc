@@ -139,15 +139,15 @@ absl::StatusOr<KvPageView> StoreReader::View(const KvPageSlot& slot, int64_t wid
   return KvPageView{{base, slot.rows, width, dtype}, {base + half, slot.rows, width, dtype}};
 }
 
-absl::Status StoreReader::CheckGenerations(const RecordDescriptor& record) const {
+absl::Status StoreReader::CheckGenerations(const RecordDescriptor& record, int64_t layer) const {
   for (const RunDescriptor& run : record.runs) {
-    for (const std::vector<TensorSlot>& layer : run.layers) {
-      for (const TensorSlot& slot : layer) {
-        RETURN_IF_ERROR(CheckRange(slot.offset, slot.bytes, slot.generation, slot.residency));
-      }
+    if (layer >= static_cast<int64_t>(run.layers.size())) continue;
+    for (const TensorSlot& slot : run.layers[layer]) {
+      RETURN_IF_ERROR(CheckRange(slot.offset, slot.bytes, slot.generation, slot.residency));
     }
   }
   for (const KvPageSlot& slot : record.kv_pages) {
+    if (slot.layer != layer) continue;
     RETURN_IF_ERROR(CheckRange(slot.offset, slot.bytes, slot.generation, slot.residency));
   }
   return absl::OkStatus();

@@ -41,9 +41,9 @@ class StoreReader {
   // FailedPrecondition when a page holds another generation: the lease is not what it was.
   absl::StatusOr<ConstTensorView> View(const TensorSlot& slot, int64_t width, DType dtype) const;
   absl::StatusOr<KvPageView> View(const KvPageSlot& slot, int64_t width, DType dtype) const;
-  // Whether every page of the record still holds the leased generation; asked again after last use,
-  // before anything computed from it is committed (I9).
-  absl::Status CheckGenerations(const RecordDescriptor& record) const;
+  // Whether every page of a record's layer still holds the leased generation; asked after its last
+  // use, before it is released and anything computed from it is committed (I9).
+  absl::Status CheckGenerations(const RecordDescriptor& record, int64_t layer) const;
 
   const ServerPage& server_page() const;
   TrainerPage& trainer_page() const;

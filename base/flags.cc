@@ -1,0 +1,41 @@
+#include "base/flags.h"
+
+#include <cstdlib>
+#include <iostream>
+#include <vector>
+
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/flags/usage_config.h"
+#include "base/logging.h"
+
+namespace alchemist {
+namespace {
+
+constexpr char kVersion[] = "alchemist 0.1.0\n";
+
+// --help shows the flags of the program's own *_main.cc files and of its option files.
+bool IsOurFlagFile(absl::string_view file) { return file.find("absl/") == absl::string_view::npos; }
+
+}  // namespace
+
+std::vector<std::string> ParseFlags(int argc, char** argv, absl::string_view usage,
+                                    int arguments_max) {
+  FLAGS_logtostderr = true;
+  google::InitGoogleLogging(argv[0]);
+  absl::FlagsUsageConfig config;
+  config.contains_helpshort_flags = IsOurFlagFile;
+  config.contains_help_flags = IsOurFlagFile;
+  config.version_string = [] { return std::string(kVersion); };
+  absl::SetFlagsUsageConfig(config);
+  absl::SetProgramUsageMessage(usage);
+  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
+  if (static_cast<int>(rest.size()) > 1 + arguments_max) {
+    std::cerr << argv[0] << ": unexpected argument '" << rest[1 + arguments_max]
+              << "'; see --help\n";
+    std::exit(1);
+  }
+  return std::vector<std::string>(rest.begin() + 1, rest.end());
+}
+
+}  // namespace alchemist

@@ -1,0 +1,159 @@
+#include "server/adapter_registry.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/kill_point.h"
+#include "base/logging.h"
+
+namespace alchemist {
+namespace {
+
+absl::Status MakeDirectory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return absl::UnavailableError(absl::StrCat(path, ": ", error.message()));
+  return absl::OkStatus();
+}
+
+absl::Status RemoveTree(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) return absl::UnavailableError(absl::StrCat(path, ": ", error.message()));
+  return absl::OkStatus();
+}
+
+// A name that cannot leave its folder.
+bool IsPlainName(const std::string& name) {
+  return !name.empty() && name.size() <= 128 && name[0] != '.' &&
+         name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<AdapterRegistry>> AdapterRegistry::Open(const Options& options,
+                                                                       const Model* model,
+                                                                       const Clock* clock,
+                                                                       FeedbackLog& log) {
+  std::unique_ptr<AdapterRegistry> registry(new AdapterRegistry(options, model, clock));
+  RETURN_IF_ERROR(MakeDirectory(absl::StrCat(registry->revisions_dir(), "/", kDefaultAdapter)));
+  // Candidates of a trainer that is gone were never accepted.
+  RETURN_IF_ERROR(RemoveTree(registry->incoming_dir()));
+  RETURN_IF_ERROR(MakeDirectory(registry->incoming_dir()));
+  absl::StatusOr<AdapterRow> row = log.revisions().FindAdapter(kDefaultAdapter);
+  if (absl::IsNotFound(row.status())) {
+    RETURN_IF_ERROR(registry->CreateFirstRevision(log));
+    row = log.revisions().FindAdapter(kDefaultAdapter);
+  }
+  if (!row.ok()) return row.status();
+  ASSIGN_OR_RETURN(registry->serving_, registry->Load(row->serving));
+  registry->config_ = registry->serving_->adapter->config();
+  return registry;
+}
+
+absl::Status AdapterRegistry::CreateFirstRevision(FeedbackLog& log) const {
+  ASSIGN_OR_RETURN(const std::unique_ptr<LoraAdapter> adapter,
+                   LoraAdapter::Create(model_->config(), options_.adapter, options_.adapter_seed));
+  // A directory without a row is what a crash between the two left.
+  RETURN_IF_ERROR(RemoveTree(DirectoryOf(0)));
+  RETURN_IF_ERROR(adapter->Save(DirectoryOf(0), model_->directory()));
+  KILL_POINT("registry.first_revision_saved");
+  return log.revisions().CreateAdapter(kDefaultAdapter, adapter->digest(), clock_->WallUs());
+}
+
+std::string AdapterRegistry::DirectoryOf(int64_t number) const {
+  return absl::StrCat(revisions_dir(), "/", kDefaultAdapter, "/", number);
+}
+
+absl::StatusOr<std::shared_ptr<const ServedRevision>> AdapterRegistry::Load(
+    const RevisionId& id) const {
+  ASSIGN_OR_RETURN(std::unique_ptr<LoraAdapter> adapter,
+                   LoraAdapter::Load(DirectoryOf(id.number), model_->config()));
+  if (adapter->digest() != id.digest) {
+    return absl::DataLossError(absl::StrCat(DirectoryOf(id.number), ": digest ", adapter->digest(),
+                                            ", the log says ", id.digest));
+  }
+  return std::make_shared<const ServedRevision>(ServedRevision{id, std::move(adapter)});
+}
+
+absl::StatusOr<std::shared_ptr<const ServedRevision>> AdapterRegistry::Pin(
+    const std::string& adapter_id, const std::string& session_id) {
+  if (!adapter_id.empty() && adapter_id != kDefaultAdapter) {
+    return absl::NotFoundError(absl::StrCat("adapter_id: no adapter '", adapter_id, "'"));
+  }
+  if (session_id.empty()) return serving_;
+  const int64_t now_us = clock_->MonotonicUs();
+  const auto it = sessions_.find(session_id);
+  if (it != sessions_.end() && now_us - it->second.begun_us < options_.session_revision_us) {
+    return it->second.revision;
+  }
+  if (static_cast<int64_t>(sessions_.size()) >= options_.sessions_max) DropOldSessions(now_us);
+  sessions_[session_id] = {serving_, now_us};
+  return serving_;
+}
+
+// Past the bound all sessions go: they only lose their pin.
+void AdapterRegistry::DropOldSessions(int64_t now_us) {
+  std::erase_if(sessions_, [&](const auto& entry) {
+    return now_us - entry.second.begun_us >= options_.session_revision_us;
+  });
+  if (static_cast<int64_t>(sessions_.size()) >= options_.sessions_max) sessions_.clear();
+}
+
+absl::StatusOr<std::shared_ptr<const LoraAdapter>> AdapterRegistry::CheckCandidate(
+    const PublishCandidate& candidate) const {
+  if (!IsPlainName(candidate.directory)) {
+    return absl::InvalidArgumentError("publish: directory must be a plain name");
+  }
+  const std::string path = absl::StrCat(incoming_dir(), "/", candidate.directory);
+  ASSIGN_OR_RETURN(std::unique_ptr<LoraAdapter> adapter, LoraAdapter::Load(path, model_->config()));
+  if (adapter->digest() != candidate.digest) {
+    return absl::DataLossError(absl::StrCat("publish: ", candidate.directory, " has digest ",
+                                            adapter->digest(), ", announced as ",
+                                            candidate.digest));
+  }
+  const LoraConfig& config = adapter->config();
+  if (config.rank != config_.rank || config.targets != config_.targets ||
+      config.lowest_layer != config_.lowest_layer || config.Scale() != config_.Scale()) {
+    return absl::InvalidArgumentError(
+        "publish: rank, scale, targets or layers differ from the adapter's");
+  }
+  return adapter;
+}
+
+absl::StatusOr<std::shared_ptr<const ServedRevision>> AdapterRegistry::Commit(
+    const PublishCandidate& candidate, std::shared_ptr<const LoraAdapter> adapter, int64_t number,
+    FeedbackLog& log) const {
+  const std::string from = absl::StrCat(incoming_dir(), "/", candidate.directory);
+  const std::string to = DirectoryOf(number);
+  // The log may run this twice: the second time the directory stands in its place already.
+  if (std::filesystem::exists(from)) {
+    RETURN_IF_ERROR(RemoveTree(to));
+    if (std::rename(from.c_str(), to.c_str()) != 0) return ErrnoStatus("rename", from);
+  }
+  RETURN_IF_ERROR(SyncDirectory(absl::StrCat(revisions_dir(), "/", kDefaultAdapter)));
+  KILL_POINT("publish.renamed");
+  RevisionRow row;
+  row.revision = {kDefaultAdapter, number, candidate.digest};
+  row.parent = candidate.parent;
+  row.step = candidate.step;
+  row.published_unix_us = clock_->WallUs();
+  row.lineage = candidate.lineage;
+  RETURN_IF_ERROR(log.revisions().Commit(row));
+  RETURN_IF_ERROR(log.revisions().SetServing(kDefaultAdapter, number));
+  return std::make_shared<const ServedRevision>(ServedRevision{row.revision, std::move(adapter)});
+}
+
+absl::StatusOr<std::shared_ptr<const ServedRevision>> AdapterRegistry::RollBack(
+    int64_t number, FeedbackLog& log) const {
+  ASSIGN_OR_RETURN(const RevisionId id, log.revisions().Find(kDefaultAdapter, number));
+  ASSIGN_OR_RETURN(std::shared_ptr<const ServedRevision> revision, Load(id));
+  RETURN_IF_ERROR(log.revisions().SetServing(kDefaultAdapter, number));
+  return revision;
+}
+
+}  // namespace alchemist

@@ -1,0 +1,102 @@
+// AdapterRegistry: which revision serves, which sessions stay on an earlier one, and what
+// publishing and rolling back do on disk: revisions are PEFT directories
+// <data_dir>/revisions/<adapter_id>/<number>, immutable once they stand there. Serving state
+// belongs to the serving loop's thread; the functions marked "log thread" touch only the disk and
+// the log.
+#ifndef ALCHEMIST_SERVER_ADAPTER_REGISTRY_H_
+#define ALCHEMIST_SERVER_ADAPTER_REGISTRY_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "model/lora_adapter.h"
+#include "model/model.h"
+#include "server/feedback_log.h"
+#include "server/served_revision.h"
+
+namespace alchemist {
+
+inline constexpr char kDefaultAdapter[] = "default";
+
+// A candidate revision as the trainer announced it.
+struct PublishCandidate {
+  std::string directory;  // A plain name below incoming_dir().
+  int64_t parent = 0;
+  std::string digest;
+  int64_t step = 0;
+  std::vector<FeedbackPasses> lineage;
+};
+
+class AdapterRegistry {
+ public:
+  struct Options {
+    std::string data_dir;
+    LoraConfig adapter;  // Of revision 0, when the data directory is new.
+    uint64_t adapter_seed = 1;
+    int64_t session_revision_us = 300'000'000;
+    int64_t sessions_max = 100'000;
+  };
+
+  // Makes the folders and, at first start, revision 0; loads the serving revision. In a transaction
+  // of `log` (log thread). `model` and `clock` must outlive the registry.
+  static absl::StatusOr<std::unique_ptr<AdapterRegistry>> Open(const Options& options,
+                                                               const Model* model,
+                                                               const Clock* clock,
+                                                               FeedbackLog& log);
+
+  // ---- Serving loop ----
+  // The revision a request runs at: its session's, or the serving one. NotFound: unknown adapter.
+  absl::StatusOr<std::shared_ptr<const ServedRevision>> Pin(const std::string& adapter_id,
+                                                            const std::string& session_id);
+  // Rank, targets and layers, which all revisions of the adapter share.
+  const LoraConfig& config() const { return config_; }
+  const std::shared_ptr<const ServedRevision>& serving() const { return serving_; }
+  void SetServing(std::shared_ptr<const ServedRevision> revision) {
+    serving_ = std::move(revision);
+  }
+
+  // ---- Log thread ----
+  // Checks a candidate (its name, digest, shapes, finiteness) without moving it.
+  absl::StatusOr<std::shared_ptr<const LoraAdapter>> CheckCandidate(
+      const PublishCandidate& candidate) const;
+  // Moves a checked candidate to its place under `number` (minted in an earlier transaction) and
+  // commits its row; it serves from then on. Can be run again.
+  absl::StatusOr<std::shared_ptr<const ServedRevision>> Commit(
+      const PublishCandidate& candidate, std::shared_ptr<const LoraAdapter> adapter, int64_t number,
+      FeedbackLog& log) const;
+  // Loads an earlier revision and makes it the serving one in the log.
+  absl::StatusOr<std::shared_ptr<const ServedRevision>> RollBack(int64_t number,
+                                                                 FeedbackLog& log) const;
+
+  std::string revisions_dir() const { return options_.data_dir + "/revisions"; }
+  std::string incoming_dir() const { return options_.data_dir + "/incoming"; }
+
+ private:
+  struct Session {
+    std::shared_ptr<const ServedRevision> revision;
+    int64_t begun_us = 0;
+  };
+
+  AdapterRegistry(const Options& options, const Model* model, const Clock* clock)
+      : options_(options), model_(model), clock_(clock) {}
+  absl::Status CreateFirstRevision(FeedbackLog& log) const;
+  absl::StatusOr<std::shared_ptr<const ServedRevision>> Load(const RevisionId& id) const;
+  std::string DirectoryOf(int64_t number) const;
+  void DropOldSessions(int64_t now_us);
+
+  const Options options_;
+  const Model* const model_;
+  const Clock* const clock_;
+  LoraConfig config_;  // Constant after Open.
+  std::shared_ptr<const ServedRevision> serving_;
+  std::map<std::string, Session> sessions_;
+};
+
+}  // namespace alchemist
+
+#endif  // ALCHEMIST_SERVER_ADAPTER_REGISTRY_H_

@@ -1,0 +1,183 @@
+#include "server/admin_service.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/logging.h"
+#include "proto/alchemist/v1/admin.grpc.pb.h"
+#include "server/grpc_status_service.h"
+#include "server/link_messages.h"
+#include "server/log_call.h"
+
+namespace alchemist {
+namespace {
+
+absl::Status CheckAdapter(const std::string& adapter_id) {
+  if (adapter_id.empty() || adapter_id == kDefaultAdapter) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat("adapter_id: no adapter '", adapter_id, "'"));
+}
+
+class AdminServiceImpl final : public v1::AdminService::Service {
+ public:
+  AdminServiceImpl(const Model* model, const Tokenizer* tokenizer, LogThread* log,
+                   ServingLoop* loop)
+      : model_(model), tokenizer_(tokenizer), log_(log), loop_(loop) {}
+
+  grpc::Status GetStatus(grpc::ServerContext*, const v1::GetStatusRequest*,
+                         v1::GetStatusResponse* response) override {
+    absl::Status status = CallLog(*log_, [&](FeedbackLog& log) -> absl::Status {
+      ASSIGN_OR_RETURN(const int64_t queued, log.feedback().CountUnfinished());
+      ASSIGN_OR_RETURN(const AdapterRow adapter, log.revisions().FindAdapter(kDefaultAdapter));
+      response->set_feedback_queued(queued);
+      response->set_pinned(adapter.pinned);
+      return absl::OkStatus();
+    });
+    if (status.ok()) {
+      status = loop_->Call([&] {
+        FillStatus(*response);
+        return absl::OkStatus();
+      });
+    }
+    return ToGrpcStatus(status);
+  }
+
+  grpc::Status ListRevisions(grpc::ServerContext*, const v1::ListRevisionsRequest* request,
+                             v1::ListRevisionsResponse* response) override {
+    if (const absl::Status status = CheckAdapter(request->adapter_id()); !status.ok()) {
+      return ToGrpcStatus(status);
+    }
+    return ToGrpcStatus(CallLog(*log_, [&](FeedbackLog& log) -> absl::Status {
+      ASSIGN_OR_RETURN(const AdapterRow adapter, log.revisions().FindAdapter(kDefaultAdapter));
+      ASSIGN_OR_RETURN(
+          const std::vector<RevisionRow> rows,
+          log.revisions().List(kDefaultAdapter, request->first_number(), RevisionTable::kPageMax));
+      for (const RevisionRow& row : rows) AddRevision(row, adapter, *response);
+      return absl::OkStatus();
+    }));
+  }
+
+  grpc::Status Rollback(grpc::ServerContext*, const v1::RollbackRequest* request,
+                        v1::RollbackResponse* response) override {
+    if (const absl::Status status = CheckAdapter(request->adapter_id()); !status.ok()) {
+      return ToGrpcStatus(status);
+    }
+    std::shared_ptr<const ServedRevision> revision;
+    absl::Status status = CallLog(*log_, [&](FeedbackLog& log) -> absl::Status {
+      ASSIGN_OR_RETURN(revision,
+                       loop_->registry().RollBack(static_cast<int64_t>(request->number()), log));
+      return absl::OkStatus();
+    });
+    if (status.ok()) {
+      status = loop_->Call([&] {
+        loop_->registry().SetServing(revision);
+        loop_->feed().OnRollback();
+        return absl::OkStatus();
+      });
+    }
+    if (status.ok()) {
+      LOG(INFO) << "rolled back to revision " << revision->id.number;
+      *response->mutable_revision() = ToMessage(revision->id);
+    }
+    return ToGrpcStatus(status);
+  }
+
+  grpc::Status Pin(grpc::ServerContext*, const v1::PinRequest* request, v1::PinResponse*) override {
+    if (const absl::Status status = CheckAdapter(request->adapter_id()); !status.ok()) {
+      return ToGrpcStatus(status);
+    }
+    return ToGrpcStatus(CallLog(*log_, [pinned = request->pinned()](FeedbackLog& log) {
+      return log.revisions().SetPinned(kDefaultAdapter, pinned);
+    }));
+  }
+
+  grpc::Status PauseTraining(grpc::ServerContext*, const v1::PauseTrainingRequest*,
+                             v1::PauseTrainingResponse*) override {
+    return SetPaused(true);
+  }
+  grpc::Status ResumeTraining(grpc::ServerContext*, const v1::ResumeTrainingRequest*,
+                              v1::ResumeTrainingResponse*) override {
+    return SetPaused(false);
+  }
+
+  grpc::Status Inspect(grpc::ServerContext*, const v1::InspectRequest* request,
+                       v1::InspectResponse* response) override {
+    return ToGrpcStatus(loop_->Call([&]() -> absl::Status {
+      if (request->name() == "store") {
+        response->set_text(loop_->store().Inspect());
+      } else if (request->name() == "link") {
+        response->set_text(loop_->feed().Inspect());
+      } else if (request->name() == "adapters") {
+        const RevisionId& serving = loop_->registry().serving()->id;
+        response->set_text(absl::StrCat(serving.adapter_id, " revision ", serving.number,
+                                        " digest ", serving.digest, "\n"));
+      } else {
+        return absl::NotFoundError("name: must be store, adapters or link");
+      }
+      return absl::OkStatus();
+    }));
+  }
+
+ private:
+  grpc::Status SetPaused(bool paused) {
+    return ToGrpcStatus(loop_->Call([&] {
+      loop_->feed().SetPaused(paused);
+      return absl::OkStatus();
+    }));
+  }
+
+  static void AddRevision(const RevisionRow& row, const AdapterRow& adapter,
+                          v1::ListRevisionsResponse& response) {
+    v1::RevisionInfo& info = *response.add_revisions();
+    *info.mutable_revision() = ToMessage(row.revision);
+    info.set_parent(static_cast<uint64_t>(row.parent));
+    info.set_serving(row.revision.number == adapter.serving.number);
+    info.set_published_unix_us(row.published_unix_us);
+    info.set_step(row.step);
+    for (const FeedbackPasses& passes : row.lineage) {
+      v1::FeedbackPasses& message = *info.add_lineage();
+      message.set_feedback_id(passes.feedback_id);
+      message.set_passes(passes.passes);
+    }
+  }
+
+  // On the serving loop's thread.
+  void FillStatus(v1::GetStatusResponse& response) const {
+    *response.mutable_base() = ToMessage(BaseId{model_->base_digest(), tokenizer_->digest()});
+    *response.mutable_revision() = ToMessage(loop_->registry().serving()->id);
+    const TrainerFeed& feed = loop_->feed();
+    response.set_trainer(feed.state());
+    response.set_training_paused(feed.paused());
+    response.set_steps(feed.steps());
+    *response.mutable_tokens() = feed.tokens();
+    const Batcher& batcher = loop_->batcher();
+    response.set_requests_running(batcher.running());
+    response.set_requests_waiting(batcher.waiting());
+    response.set_requests_recorded(batcher.requests_recorded());
+    response.set_requests_unrecorded(batcher.requests_unrecorded());
+    const ActivationStore::Ledger ledger = loop_->store().ledger();
+    response.set_records(ledger.records);
+    response.set_records_leased(ledger.records_leased);
+    response.set_record_bytes_used(ledger.block_bytes + ledger.record_kv_bytes);
+    response.set_record_bytes_total(ledger.record_bytes);
+    response.set_serving_kv_bytes_used(ledger.serving_kv_bytes_used);
+    response.set_serving_kv_bytes_total(ledger.serving_kv_bytes);
+  }
+
+  const Model* const model_;
+  const Tokenizer* const tokenizer_;
+  LogThread* const log_;
+  ServingLoop* const loop_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeAdminService(const Model* model, const Tokenizer* tokenizer,
+                                                LogThread* log, ServingLoop* loop) {
+  return std::make_unique<AdminServiceImpl>(model, tokenizer, log, loop);
+}
+
+}  // namespace alchemist

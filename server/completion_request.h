@@ -1,0 +1,27 @@
+// Checks a CompleteRequest and turns it into what the serving loop runs. Pure; any thread.
+#ifndef ALCHEMIST_SERVER_COMPLETION_REQUEST_H_
+#define ALCHEMIST_SERVER_COMPLETION_REQUEST_H_
+
+#include <cstdint>
+
+#include "base/status.h"
+#include "model/config.h"
+#include "model/tokenizer.h"
+#include "proto/alchemist/v1/completion.pb.h"
+#include "server/completion.h"
+
+namespace alchemist {
+
+inline constexpr int64_t kMaxTokensDefault = 256;
+inline constexpr int64_t kStopStringsMax = 16;
+inline constexpr int64_t kStopBytesMax = 256;
+inline constexpr int64_t kIdBytesMax = 128;
+
+// InvalidArgument names the field and its limit. `seed` is used when the request has none.
+absl::StatusOr<CompletionRequest> ParseCompleteRequest(const v1::CompleteRequest& message,
+                                                       const Tokenizer& tokenizer,
+                                                       const ModelConfig& model, uint64_t seed);
+
+}  // namespace alchemist
+
+#endif  // ALCHEMIST_SERVER_COMPLETION_REQUEST_H_

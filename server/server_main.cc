@@ -1,0 +1,245 @@
+// alchemist-server: serves completions over gRPC, records prefills for the trainer, takes feedback.
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/service_type.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/file.h"
+#include "base/flags.h"
+#include "base/logging.h"
+#include "server/admin_service.h"
+#include "server/completion_service.h"
+#include "server/feedback_service.h"
+#include "server/link_service.h"
+#include "server/server_runtime.h"
+
+ABSL_FLAG(std::string, model, "", "Hugging Face directory of the base model (required).");
+ABSL_FLAG(std::string, listen_address, "127.0.0.1:50051",
+          "Address of the gRPC services; port 0 takes a free one. Loopback only: there is no "
+          "authentication yet.");
+ABSL_FLAG(std::string, data_dir, "", "Folder of the feedback log and the revisions (required).");
+ABSL_FLAG(std::string, runtime_dir, "/run/alchemist", "Folder of the sockets for the trainer.");
+ABSL_FLAG(std::string, port_file, "", "Write the gRPC port into this file once serving.");
+ABSL_FLAG(int64_t, device_bytes, int64_t{1} << 30, "Size of the arena.");
+ABSL_FLAG(int64_t, serving_kv_bytes, int64_t{256} << 20,
+          "Part of the arena reserved for the K/V of running requests; the rest is for records.");
+ABSL_FLAG(int, threads, 0, "Compute threads; 0: one per core.");
+ABSL_FLAG(std::string, record, "prefill", "What is recorded for training: prefill or off.");
+ABSL_FLAG(int64_t, running_max, 16, "Requests that run at once.");
+ABSL_FLAG(int64_t, waiting_max, 256, "Requests that may wait; more are RESOURCE_EXHAUSTED.");
+ABSL_FLAG(int64_t, rows_per_step, 512, "Rows of one engine step: decodes, then prompt chunks.");
+ABSL_FLAG(int64_t, record_ttl_seconds, 600, "An unleased record is dropped at this age.");
+ABSL_FLAG(int64_t, session_revision_seconds, 300, "A session_id keeps its revision this long.");
+ABSL_FLAG(int64_t, adapter_rank, 16, "LoRA rank of revision 0 (first start only).");
+ABSL_FLAG(double, adapter_alpha, 32, "LoRA alpha of revision 0 (first start only).");
+ABSL_FLAG(bool, adapter_rslora, false, "Scale by alpha/sqrt(rank) (first start only).");
+ABSL_FLAG(std::string, adapter_targets, "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
+          "Linears with an adapter (first start only).");
+ABSL_FLAG(int64_t, adapter_lowest_layer, 0, "Layers below have no adapter (first start only).");
+ABSL_FLAG(uint64_t, adapter_seed, 1, "Seed of revision 0's A (first start only).");
+ABSL_FLAG(int64_t, drain_timeout_seconds, 30, "Running requests may take this long at SIGTERM.");
+ABSL_FLAG(bool, check_config, false, "Check flags and model, say so, and exit.");
+
+namespace alchemist {
+namespace {
+
+constexpr int kMessageBytesMax = 4 << 20;
+constexpr int kGrpcThreadsMax = 256;
+
+absl::StatusOr<LoraConfig> AdapterConfigFromFlags() {
+  LoraConfig config;
+  config.rank = absl::GetFlag(FLAGS_adapter_rank);
+  config.alpha = absl::GetFlag(FLAGS_adapter_alpha);
+  config.rslora = absl::GetFlag(FLAGS_adapter_rslora);
+  config.lowest_layer = absl::GetFlag(FLAGS_adapter_lowest_layer);
+  const std::vector<std::string> names = absl::StrSplit(absl::GetFlag(FLAGS_adapter_targets), ',');
+  for (const Linear linear : kLinears) {
+    for (const std::string& name : names) {
+      if (name == LinearName(linear)) config.targets.push_back(linear);
+    }
+  }
+  if (config.targets.size() != names.size()) {
+    return absl::InvalidArgumentError(
+        "--adapter_targets: each must be one of q_proj, k_proj, v_proj, o_proj, gate_proj, "
+        "up_proj, "
+        "down_proj, once; head and embedding have no adapter");
+  }
+  return config;
+}
+
+absl::Status CheckPositive(const char* name, int64_t value) {
+  if (value > 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--", name, ": ", value, " is not positive"));
+}
+
+bool IsLoopback(const std::string& address) {
+  return address.rfind("127.", 0) == 0 || address.rfind("localhost:", 0) == 0 ||
+         address.rfind("[::1]:", 0) == 0;
+}
+
+absl::StatusOr<ServerOptions> OptionsFromFlags() {
+  ServerOptions options;
+  for (const auto& [name, value] : std::vector<std::pair<const char*, std::string>>{
+           {"model", absl::GetFlag(FLAGS_model)}, {"data_dir", absl::GetFlag(FLAGS_data_dir)}}) {
+    if (value.empty()) return absl::InvalidArgumentError(absl::StrCat("--", name, " is required"));
+  }
+  if (!IsLoopback(absl::GetFlag(FLAGS_listen_address))) {
+    return absl::InvalidArgumentError(
+        "--listen_address: only loopback addresses, there is no authentication yet");
+  }
+  for (const auto& [name, value] : std::vector<std::pair<const char*, int64_t>>{
+           {"running_max", absl::GetFlag(FLAGS_running_max)},
+           {"waiting_max", absl::GetFlag(FLAGS_waiting_max)},
+           {"rows_per_step", absl::GetFlag(FLAGS_rows_per_step)},
+           {"record_ttl_seconds", absl::GetFlag(FLAGS_record_ttl_seconds)},
+           {"session_revision_seconds", absl::GetFlag(FLAGS_session_revision_seconds)},
+           {"device_bytes", absl::GetFlag(FLAGS_device_bytes)}}) {
+    RETURN_IF_ERROR(CheckPositive(name, value));
+  }
+  const std::string record = absl::GetFlag(FLAGS_record);
+  if (record != "prefill" && record != "off") {
+    return absl::InvalidArgumentError("--record: must be prefill or off");
+  }
+  char* const resolved = realpath(absl::GetFlag(FLAGS_model).c_str(), nullptr);
+  if (resolved == nullptr) return ErrnoStatus("--model", absl::GetFlag(FLAGS_model));
+  options.model_directory = resolved;
+  free(resolved);
+  options.runtime_dir = absl::GetFlag(FLAGS_runtime_dir);
+  options.registry.data_dir = absl::GetFlag(FLAGS_data_dir);
+  ASSIGN_OR_RETURN(options.registry.adapter, AdapterConfigFromFlags());
+  options.registry.adapter_seed = absl::GetFlag(FLAGS_adapter_seed);
+  options.registry.session_revision_us = absl::GetFlag(FLAGS_session_revision_seconds) * 1'000'000;
+  options.loop.batcher.running_max = absl::GetFlag(FLAGS_running_max);
+  options.loop.batcher.waiting_max = absl::GetFlag(FLAGS_waiting_max);
+  options.loop.batcher.scheduler.rows_per_step = absl::GetFlag(FLAGS_rows_per_step);
+  options.loop.batcher.record_prompts = record == "prefill";
+  options.loop.record_ttl_us = absl::GetFlag(FLAGS_record_ttl_seconds) * 1'000'000;
+  options.device_bytes = absl::GetFlag(FLAGS_device_bytes);
+  options.serving_kv_bytes = absl::GetFlag(FLAGS_serving_kv_bytes);
+  options.threads = absl::GetFlag(FLAGS_threads);
+  if (options.threads <= 0) options.threads = static_cast<int>(std::thread::hardware_concurrency());
+  return options;
+}
+
+// The services clients see, and the link to the trainer, on listeners of their own.
+struct Listeners {
+  std::vector<std::unique_ptr<grpc::Service>> services;
+  std::unique_ptr<grpc::Server> clients;
+  std::unique_ptr<grpc::Server> link;
+  int port = 0;
+};
+
+void LimitServer(grpc::ServerBuilder& builder) {
+  grpc::ResourceQuota quota("alchemist");
+  quota.SetMaxThreads(kGrpcThreadsMax);
+  builder.SetResourceQuota(quota);
+  builder.SetMaxReceiveMessageSize(kMessageBytesMax);
+}
+
+absl::StatusOr<Listeners> Listen(ServerRuntime& runtime, const ServerOptions& options) {
+  Listeners listeners;
+  auto& services = listeners.services;
+  services.push_back(
+      MakeCompletionService(&runtime.model(), &runtime.tokenizer(), &runtime.loop()));
+  services.push_back(MakeFeedbackService(&runtime.model(), &runtime.tokenizer(), Clock::Real(),
+                                         &runtime.log(), &runtime.loop()));
+  services.push_back(
+      MakeAdminService(&runtime.model(), &runtime.tokenizer(), &runtime.log(), &runtime.loop()));
+  services.push_back(MakeLinkService(&runtime.loop()));
+  grpc::ServerBuilder clients;
+  LimitServer(clients);
+  clients.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // Two servers on one port is a mistake.
+  clients.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 100);
+  clients.AddListeningPort(absl::GetFlag(FLAGS_listen_address), grpc::InsecureServerCredentials(),
+                           &listeners.port);
+  for (int i = 0; i < 3; ++i) clients.RegisterService(services[i].get());
+  listeners.clients = clients.BuildAndStart();
+  if (listeners.clients == nullptr || listeners.port == 0) {
+    return absl::UnavailableError(
+        absl::StrCat("--listen_address: cannot listen on ", absl::GetFlag(FLAGS_listen_address)));
+  }
+  unlink(options.link_socket().c_str());
+  grpc::ServerBuilder link;
+  LimitServer(link);
+  link.AddListeningPort("unix:" + options.link_socket(), grpc::InsecureServerCredentials());
+  link.RegisterService(services[3].get());
+  const mode_t mask = umask(0177);
+  listeners.link = link.BuildAndStart();
+  umask(mask);
+  if (listeners.link == nullptr) {
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", options.link_socket()));
+  }
+  return listeners;
+}
+
+// Blocks SIGTERM and SIGINT in every thread made from here on, to be waited for.
+sigset_t BlockSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  PCHECK(pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
+  signal(SIGPIPE, SIG_IGN);
+  return set;
+}
+
+absl::Status Serve(const ServerOptions& options) {
+  const sigset_t signals = BlockSignals();
+  ASSIGN_OR_RETURN(std::unique_ptr<ServerRuntime> runtime, ServerRuntime::Start(options));
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  ASSIGN_OR_RETURN(Listeners listeners, Listen(*runtime, options));
+  RETURN_IF_ERROR(runtime->ListenForTrainer());
+  if (const std::string file = absl::GetFlag(FLAGS_port_file); !file.empty()) {
+    RETURN_IF_ERROR(ReplaceFile(file, absl::StrCat(listeners.port, "\n")));
+  }
+  LOG(INFO) << "serving on port " << listeners.port;
+  int signal = 0;
+  sigwait(&signals, &signal);
+  LOG(INFO) << "stopping: " << strsignal(signal);
+  listeners.clients->GetHealthCheckService()->SetServingStatus(false);
+  const auto deadline = std::chrono::system_clock::now() +
+                        std::chrono::seconds(absl::GetFlag(FLAGS_drain_timeout_seconds));
+  listeners.clients->Shutdown(deadline);  // New calls are refused, running ones finish.
+  listeners.link->Shutdown(std::chrono::system_clock::now());
+  return runtime->Stop();
+}
+
+int Main(int argc, char** argv) {
+  ParseFlags(argc, argv,
+             "Serves a language model over gRPC and records prefills for alchemist-trainer.\n\n"
+             "  alchemist-server --model=DIR --data_dir=DIR --runtime_dir=DIR\n");
+  const absl::StatusOr<ServerOptions> options = OptionsFromFlags();
+  absl::Status status = options.status();
+  if (status.ok()) {
+    if (absl::GetFlag(FLAGS_check_config)) {
+      status = ServerRuntime::Check(*options);
+      if (status.ok()) std::cout << "configuration and model are fine\n";
+    } else {
+      status = Serve(*options);
+    }
+  }
+  if (status.ok()) return 0;
+  std::cerr << "alchemist-server: " << status.message() << "\n";
+  return 1;
+}
+
+}  // namespace
+}  // namespace alchemist
+
+int main(int argc, char** argv) { return alchemist::Main(argc, argv); }

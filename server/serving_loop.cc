@@ -1,0 +1,117 @@
+#include "server/serving_loop.h"
+
+#include <future>
+#include <utility>
+
+#include "base/kill_point.h"
+#include "base/logging.h"
+
+namespace alchemist {
+namespace {
+
+constexpr int64_t kPostTimeoutUs = 5'000'000;
+constexpr int64_t kTickUs = 10'000;
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ServingLoop>> ServingLoop::Create(const ServingLoopOptions& options,
+                                                                 Parts parts) {
+  std::unique_ptr<ServingLoop> loop(new ServingLoop(options, std::move(parts)));
+  ServingLoop* const self = loop.get();
+  const Parts& p = loop->parts_;
+  ASSIGN_OR_RETURN(
+      loop->batcher_,
+      Batcher::Create(
+          options.batcher,
+          {.model = p.model,
+           .tokenizer = p.tokenizer,
+           .layout = p.layout,
+           .store = p.store,
+           .clock = p.clock,
+           .stream = p.stream,
+           .on_finished = [self](FinishedCompletion f) { self->OnFinished(std::move(f)); },
+           .poll = [self] { self->RunCommands(); }},
+          *p.device));
+  loop->feed_ = std::make_unique<TrainerFeed>(TrainerFeed::Parts{
+      .store = p.store,
+      .registry = p.registry,
+      .log = p.log,
+      .clock = p.clock,
+      .server_page = p.server_page,
+      .store_epoch = p.store_epoch,
+      .canary = p.canary,
+      .base = {p.model->base_digest(), p.tokenizer->digest()},
+      .post_to_loop =
+          [self](Command command) {
+            const absl::Status posted = self->Post(std::move(command));
+            if (!posted.ok()) LOG(WARNING) << "serving loop: " << posted;
+          },
+      .kill_trainer = p.kill_trainer,
+      .end_attachment = p.end_attachment,
+  });
+  return loop;
+}
+
+absl::Status ServingLoop::Post(Command command) {
+  if (commands_.Push(std::move(command), kPostTimeoutUs)) return absl::OkStatus();
+  return absl::UnavailableError(commands_.closed() ? "the server is stopping"
+                                                   : "the serving loop does not keep up");
+}
+
+absl::Status ServingLoop::Call(std::function<absl::Status()> command) {
+  auto result = std::make_shared<std::promise<absl::Status>>();
+  std::future<absl::Status> answer = result->get_future();
+  RETURN_IF_ERROR(Post([command = std::move(command), result] { result->set_value(command()); }));
+  return answer.get();  // Run drains the queue before it returns: every command is answered.
+}
+
+void ServingLoop::Stop() { commands_.Close(); }
+
+void ServingLoop::Run() {
+  while (!commands_.closed()) {
+    if (RunOnce()) continue;
+    if (std::optional<Command> command = commands_.Pop(kIdleWaitUs)) (*command)();
+  }
+  RunCommands();
+  batcher_->FailAll(absl::UnavailableError("the server is stopping"));
+}
+
+bool ServingLoop::RunOnce() {
+  RunCommands();
+  Tick();
+  const bool busy = batcher_->running() + batcher_->waiting() > 0;
+  const YieldWord word = busy ? YieldWord::kYield : YieldWord::kGoOn;
+  parts_.server_page->yield.store(static_cast<uint32_t>(word), std::memory_order_relaxed);
+  return batcher_->RunStep();
+}
+
+void ServingLoop::RunCommands() {
+  while (std::optional<Command> command = commands_.TryPop()) (*command)();
+}
+
+void ServingLoop::Tick() {
+  const int64_t now_us = parts_.clock->MonotonicUs();
+  if (now_us < next_tick_us_) return;
+  next_tick_us_ = now_us + kTickUs;
+  feed_->Tick();
+  parts_.store->EvictOlderThan(now_us - options_.record_ttl_us);
+}
+
+// The row is queued for the log before the client hears of the completion, so that feedback, which
+// goes through the same queue, finds it.
+void ServingLoop::OnFinished(FinishedCompletion finished) {
+  feed_->OnFinished(finished.row.completion_id, finished.record_id);
+  const std::string id = finished.row.completion_id;
+  const absl::Status posted = parts_.log->Post(
+      [row = std::move(finished.row)](FeedbackLog& log) { return log.completions().Add(row); },
+      [id](absl::Status status) {
+        if (!status.ok()) LOG(ERROR) << "completion " << id << " was not logged: " << status;
+      });
+  KILL_POINT("server.completion_posted");
+  if (posted.ok()) return;
+  ++completions_not_logged_;  // Serving goes on; feedback on it will be NOT_FOUND.
+  LOG_EVERY_N(ERROR, 100) << "completions not logged: " << completions_not_logged_ << ": "
+                          << posted;
+}
+
+}  // namespace alchemist

@@ -1,0 +1,474 @@
+#include "server/trainer_feed.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "base/kill_point.h"
+#include "base/logging.h"
+#include "server/link_messages.h"
+
+namespace alchemist {
+namespace {
+
+constexpr int64_t kFetchMax = 64;    // Items of one read of the log.
+constexpr int64_t kReplayMax = 256;  // Items of one ReplayBatch.
+
+bool SameSecret(const std::string& got, const std::array<uint8_t, 16>& wanted) {
+  if (got.size() != wanted.size()) return false;
+  uint8_t difference = 0;  // In constant time, as far as the compiler lets us.
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    difference |= static_cast<uint8_t>(got[i]) ^ wanted[i];
+  }
+  return difference == 0;
+}
+
+// Raises each count to what `lineage` says.
+void RaisePasses(const std::vector<FeedbackPasses>& lineage,
+                 std::vector<FeedbackProgress>& passes) {
+  std::unordered_map<std::string, size_t> index;
+  for (size_t i = 0; i < passes.size(); ++i) index[passes[i].feedback_id] = i;
+  for (const FeedbackPasses& held : lineage) {
+    const auto it = index.find(held.feedback_id);
+    if (it == index.end()) {
+      passes.push_back({held.feedback_id, held.passes, false});
+    } else {
+      passes[it->second].passes = std::max(passes[it->second].passes, held.passes);
+    }
+  }
+}
+
+}  // namespace
+
+void TrainerFeed::OnAttachEvent(const AttachEvent& event) {
+  switch (event.kind) {
+    case AttachEvent::Kind::kAttached:
+      session_.OnAttached(event.session_epoch, parts_.clock->MonotonicUs());
+      secret_ = event.secret;
+      trainer_page_ = event.trainer_page;
+      parts_.server_page->session_epoch = event.session_epoch;
+      LOG(INFO) << "trainer attached: process " << event.pid << ", session " << event.session_epoch;
+      break;
+    case AttachEvent::Kind::kStreamEnded:
+      if (event.session_epoch == session_.epoch()) {
+        Apply(session_.OnStreamEnd(parts_.clock->MonotonicUs()));
+      }
+      break;
+    case AttachEvent::Kind::kExited:
+      if (event.session_epoch == session_.epoch()) Apply(session_.OnExit());
+      break;
+  }
+}
+
+void TrainerFeed::Apply(SessionAction action) {
+  if (session_.state() != SessionState::kActive && session_.state() != SessionState::kSuspect &&
+      outbox_ != nullptr) {
+    outbox_->Close();
+    outbox_ = nullptr;
+    credit_ = 0;
+  }
+  switch (action) {
+    case SessionAction::kNothing:
+      return;
+    case SessionAction::kKill:
+      parts_.kill_trainer(parts_.server_page->session_epoch);
+      return;
+    case SessionAction::kEndLeases: {
+      const uint64_t epoch = parts_.server_page->session_epoch;
+      parts_.store->EndSession(epoch);
+      parts_.end_attachment(epoch);
+      trainer_page_ = nullptr;
+      LOG(INFO) << "trainer session " << epoch << " ended";
+      return;
+    }
+  }
+}
+
+void TrainerFeed::OnHello(const v1::TrainerMessage& message, std::shared_ptr<LinkOutbox> outbox,
+                          std::function<void(absl::Status)> ready) {
+  const v1::Hello& hello = message.hello();
+  if (session_.state() != SessionState::kAttached) {
+    return ready(absl::FailedPreconditionError("link: no trainer is attached"));
+  }
+  if (!SameSecret(hello.session_secret(), secret_) || hello.canary() != parts_.canary ||
+      message.epochs().store_epoch() != parts_.store_epoch ||
+      message.epochs().session_epoch() != session_.epoch()) {
+    LOG(WARNING) << "link: hello with a wrong secret, canary or epoch";
+    return ready(absl::PermissionDeniedError("link: wrong secret, canary or epoch"));
+  }
+  const uint64_t epoch = session_.epoch();
+  const int64_t step = hello.step();
+  const int64_t serving = parts_.registry->serving()->id.number;
+  std::vector<FeedbackProgress> passes = ProgressOf(hello.passes());
+  // The checkpoint is the truth about passes; but the served weights, from which a trainer begins
+  // whose checkpoint does not descend from them, may hold more.
+  const absl::Status posted = parts_.log->Post(
+      [=](FeedbackLog& log) mutable -> absl::Status {
+        ASSIGN_OR_RETURN(const std::vector<FeedbackPasses> lineage,
+                         log.revisions().PassesInLineage(kDefaultAdapter, serving));
+        RaisePasses(lineage, passes);
+        RETURN_IF_ERROR(log.feedback().ResetPasses(passes));
+        return log.steps().RestartFrom(step);
+      },
+      [this, epoch, outbox, ready](absl::Status status) {
+        parts_.post_to_loop(
+            [this, epoch, status, outbox, ready] { FinishHello(epoch, status, outbox, ready); });
+      });
+  if (!posted.ok()) ready(posted);
+}
+
+void TrainerFeed::FinishHello(uint64_t session_epoch, absl::Status status,
+                              std::shared_ptr<LinkOutbox> outbox,
+                              const std::function<void(absl::Status)>& ready) {
+  KILL_POINT("server.hello_logged");
+  if (status.ok() &&
+      (session_.epoch() != session_epoch || session_.state() != SessionState::kAttached)) {
+    status = absl::AbortedError("link: the session ended");
+  }
+  ready(status);
+  if (!status.ok()) return;
+  session_.OnHello(parts_.clock->MonotonicUs());
+  outbox_ = std::move(outbox);
+  received_ = 1;
+  sent_ = 0;
+  credit_ = 0;
+  sent_seq_ = 0;
+  more_in_log_ = true;
+  v1::ServerMessage message;
+  v1::Welcome& welcome = *message.mutable_welcome();
+  *welcome.mutable_base() = ToMessage(parts_.base);
+  *welcome.mutable_serving() = ToMessage(parts_.registry->serving()->id);
+  welcome.set_revisions_dir(parts_.registry->revisions_dir());
+  welcome.set_incoming_dir(parts_.registry->incoming_dir());
+  welcome.set_training_paused(paused_);
+  Send(std::move(message));
+  LOG(INFO) << "trainer session " << session_epoch << " is active";
+}
+
+void TrainerFeed::Send(v1::ServerMessage message) {
+  if (outbox_ == nullptr) return;
+  message.mutable_epochs()->set_store_epoch(parts_.store_epoch);
+  message.mutable_epochs()->set_session_epoch(session_.epoch());
+  message.set_sequence(++sent_);
+  if (!outbox_->TryPush(std::move(message))) Fail("it does not read its messages");
+}
+
+// The trainer broke the protocol: its session ends as if its stream had.
+void TrainerFeed::Fail(absl::string_view why) {
+  LOG(WARNING) << "trainer session " << session_.epoch() << ": " << why;
+  Apply(session_.OnStreamEnd(parts_.clock->MonotonicUs()));
+}
+
+void TrainerFeed::OnLinkEnd(uint64_t session_epoch) {
+  if (session_epoch == session_.epoch()) {
+    Apply(session_.OnStreamEnd(parts_.clock->MonotonicUs()));
+  }
+}
+
+void TrainerFeed::OnMessage(uint64_t session_epoch, const v1::TrainerMessage& message) {
+  if (session_epoch != session_.epoch() || outbox_ == nullptr ||
+      message.epochs().store_epoch() != parts_.store_epoch ||
+      message.epochs().session_epoch() != session_epoch) {
+    ++stale_messages_;  // I3: it changes nothing.
+    return;
+  }
+  if (message.sequence() != ++received_) return Fail("a message is missing");
+  switch (message.message_case()) {
+    case v1::TrainerMessage::kItemRequest:
+      credit_ += std::clamp<int64_t>(message.item_request().feedback_items(), 0, kLinkOutboxMax);
+      credit_ = std::min(credit_, kLinkOutboxMax / 2);
+      if (message.item_request().replay_items() > 0) {
+        FetchReplay(std::min(message.item_request().replay_items(), kReplayMax));
+      }
+      break;
+    case v1::TrainerMessage::kRelease:
+      parts_.store->Release(session_epoch, message.release().lease_id(),
+                            message.release().first_layer(), message.release().layers());
+      break;
+    case v1::TrainerMessage::kPublish:
+      OnPublish(message.publish());
+      break;
+    case v1::TrainerMessage::kProgress:
+      OnProgress(message.progress());
+      break;
+    case v1::TrainerMessage::kRevokeAck:
+      break;  // Nothing is revoked yet.
+    case v1::TrainerMessage::kGoodbye:
+      session_.OnGoodbye();
+      break;
+    default:
+      Fail("an unknown or unexpected message");
+  }
+}
+
+void TrainerFeed::Tick() {
+  const auto* page = trainer_page_ == nullptr
+                         ? nullptr
+                         : reinterpret_cast<const TrainerPage*>(trainer_page_->data());
+  const uint64_t heartbeat = page == nullptr ? 0 : page->heartbeat.load();
+  Apply(session_.OnTick(heartbeat, parts_.clock->MonotonicUs()));
+  FetchItems();
+}
+
+void TrainerFeed::FetchItems() {
+  if (!session_.MayLease() || outbox_ == nullptr || paused_ || fetching_ || !more_in_log_ ||
+      credit_ == 0) {
+    return;
+  }
+  fetching_ = true;
+  more_in_log_ = false;
+  const uint64_t epoch = session_.epoch();
+  const int64_t limit = std::min(credit_, kFetchMax);
+  auto found = std::make_shared<std::vector<UnfinishedFeedback>>();
+  const absl::Status posted = parts_.log->Post(
+      [found, after = sent_seq_, limit](FeedbackLog& log) -> absl::Status {
+        ASSIGN_OR_RETURN(*found, log.feedback().Unfinished(after, limit));
+        return absl::OkStatus();
+      },
+      [this, found, epoch, limit](absl::Status status) {
+        parts_.post_to_loop([this, found, epoch, limit, status] {
+          fetching_ = false;
+          if (!status.ok()) LOG(ERROR) << "reading unfinished feedback: " << status;
+          if (!status.ok() || epoch != session_.epoch() || outbox_ == nullptr) {
+            more_in_log_ = true;
+            return;
+          }
+          more_in_log_ = more_in_log_ || static_cast<int64_t>(found->size()) == limit;
+          SendItems(*found);
+        });
+      });
+  if (!posted.ok()) {
+    fetching_ = false;
+    more_in_log_ = true;  // The log is busy: again at the next tick.
+  }
+}
+
+void TrainerFeed::SendItems(const std::vector<UnfinishedFeedback>& unfinished) {
+  for (const UnfinishedFeedback& each : unfinished) {
+    v1::ServerMessage message;
+    *message.mutable_item() = FeedbackItemOf(each);
+    AttachRecord(each.completion.completion_id, *message.mutable_item());
+    Send(std::move(message));
+    sent_seq_ = each.feedback.seq;
+    --credit_;
+  }
+}
+
+void TrainerFeed::FetchReplay(int64_t count) {
+  const uint64_t epoch = session_.epoch();
+  auto found = std::make_shared<std::vector<CompletionRow>>();
+  const auto send = [this, found, epoch] {
+    if (epoch != session_.epoch() || outbox_ == nullptr) return;
+    v1::ServerMessage message;
+    v1::ReplayBatch& batch = *message.mutable_replay_batch();
+    for (const CompletionRow& completion : *found) {
+      v1::FeedbackItem& item = *batch.add_items();
+      item = ReplayItemOf(completion);
+      AttachRecord(completion.completion_id, item);
+    }
+    Send(std::move(message));
+  };
+  const absl::Status posted = parts_.log->Post(
+      [found, count](FeedbackLog& log) -> absl::Status {
+        ASSIGN_OR_RETURN(const std::vector<std::string> ids,
+                         log.replay().Draw(kDefaultAdapter, count, {}));
+        found->clear();  // The log may run this twice.
+        for (const std::string& id : ids) {
+          ASSIGN_OR_RETURN(found->emplace_back(), log.completions().Find(id));
+        }
+        return absl::OkStatus();
+      },
+      [this, found, send](absl::Status status) {
+        if (!status.ok()) {
+          LOG(ERROR) << "drawing replay: " << status;
+          found->clear();
+        }
+        parts_.post_to_loop(send);
+      });
+  if (!posted.ok()) send();  // An empty batch: the trainer goes on without.
+}
+
+void TrainerFeed::AttachRecord(const std::string& completion_id, v1::FeedbackItem& item) {
+  const auto it = records_.find(completion_id);
+  if (it == records_.end() || !session_.MayLease()) return;
+  const absl::StatusOr<RecordDescriptor> lease = parts_.store->Lease(it->second, session_.epoch());
+  if (!lease.ok()) {
+    records_.erase(it);
+    return;
+  }
+  KILL_POINT("server.leased");
+  *item.mutable_record() = ToMessage(*lease);
+}
+
+void TrainerFeed::OnPublish(const v1::Publish& publish) {
+  PublishCandidate candidate;
+  candidate.directory = publish.directory();
+  candidate.parent = static_cast<int64_t>(publish.parent());
+  candidate.digest = publish.digest();
+  candidate.step = publish.step();
+  for (const v1::FeedbackPassCount& count : publish.lineage()) {
+    candidate.lineage.push_back({count.feedback_id(), count.passes()});
+  }
+  CommitPublish(session_.epoch(), publish.request_id(), candidate);
+}
+
+// Two transactions: the number first, so that a crash leaves a gap and never a number twice; then
+// directory and row.
+void TrainerFeed::CommitPublish(uint64_t session_epoch, uint64_t request_id,
+                                const PublishCandidate& candidate) {
+  struct Attempt {
+    std::shared_ptr<const LoraAdapter> adapter;
+    int64_t number = 0;
+    std::shared_ptr<const ServedRevision> published;
+  };
+  auto attempt = std::make_shared<Attempt>();
+  const auto finish = [this, session_epoch, request_id, attempt](absl::Status status) {
+    parts_.post_to_loop([this, session_epoch, request_id, attempt, status] {
+      if (status.ok()) {
+        OnPublished(session_epoch, request_id, attempt->published);
+      } else {
+        OnPublished(session_epoch, request_id, status);
+      }
+    });
+  };
+  const auto mint = [this, attempt, candidate](FeedbackLog& log) -> absl::Status {
+    ASSIGN_OR_RETURN(const AdapterRow row, log.revisions().FindAdapter(kDefaultAdapter));
+    if (row.pinned) return absl::FailedPreconditionError("publish: the adapter is pinned");
+    if (candidate.parent != row.serving.number) {
+      return absl::FailedPreconditionError(absl::StrCat("publish: parent ", candidate.parent,
+                                                        " is not served, revision ",
+                                                        row.serving.number, " is"));
+    }
+    ASSIGN_OR_RETURN(attempt->adapter, parts_.registry->CheckCandidate(candidate));
+    ASSIGN_OR_RETURN(attempt->number, log.revisions().Mint(kDefaultAdapter));
+    return absl::OkStatus();
+  };
+  const auto commit = [this, attempt, candidate](FeedbackLog& log) -> absl::Status {
+    ASSIGN_OR_RETURN(attempt->published,
+                     parts_.registry->Commit(candidate, attempt->adapter, attempt->number, log));
+    return absl::OkStatus();
+  };
+  const absl::Status posted = parts_.log->Post(mint, [this, commit, finish](absl::Status status) {
+    KILL_POINT("publish.minted");
+    if (status.ok()) status = parts_.log->Post(commit, finish);
+    if (!status.ok()) finish(status);
+  });
+  if (!posted.ok()) finish(posted);
+}
+
+void TrainerFeed::OnPublished(uint64_t session_epoch, uint64_t request_id,
+                              absl::StatusOr<std::shared_ptr<const ServedRevision>> published) {
+  KILL_POINT("publish.committed");
+  v1::ServerMessage message;
+  v1::PublishResult& result = *message.mutable_publish_result();
+  result.set_request_id(request_id);
+  result.set_accepted(published.ok());
+  if (published.ok()) {
+    // Running requests keep theirs; the next admitted one gets this.
+    parts_.registry->SetServing(*published);
+    *result.mutable_revision() = ToMessage((*published)->id);
+    LOG(INFO) << "revision " << (*published)->id.number << " serves";
+  } else {
+    result.set_reason(std::string(published.status().message()));
+    LOG(WARNING) << "publish refused: " << published.status();
+  }
+  if (session_epoch == session_.epoch()) Send(std::move(message));
+}
+
+void TrainerFeed::OnProgress(const v1::Progress& progress) {
+  AddTokens(progress.tokens());
+  steps_ = progress.step();
+  StepRow row;
+  row.step = progress.step();
+  row.loss = progress.loss();
+  row.update_norm = progress.update_norm();
+  const v1::TokensRun& t = progress.tokens();
+  row.tokens = {t.first_pass_prompt_reused(), t.first_pass_prompt_recomputed(),
+                t.first_pass_beyond_drift(),  t.later_pass_reused(),
+                t.later_pass_recomputed(),    t.replay_reused(),
+                t.replay_recomputed(),        t.response_run()};
+  row.recorded_unix_us = parts_.clock->WallUs();
+  const absl::Status posted = parts_.log->Post(
+      [row, passes = ProgressOf(progress.passes()),
+       reused = std::vector<std::string>(progress.record_reused().begin(),
+                                         progress.record_reused().end())](FeedbackLog& log) {
+        RETURN_IF_ERROR(log.feedback().RecordPasses(passes));
+        RETURN_IF_ERROR(log.feedback().MarkRecordReused(reused));
+        return log.steps().Record(row);
+      },
+      [](absl::Status status) {
+        // The next hello brings the checkpoint's whole truth.
+        if (!status.ok()) LOG(ERROR) << "progress was not logged: " << status;
+      });
+  if (!posted.ok()) LOG(ERROR) << "progress was not logged: " << posted;
+}
+
+void TrainerFeed::AddTokens(const v1::TokensRun& t) {
+  tokens_.set_first_pass_prompt_reused(tokens_.first_pass_prompt_reused() +
+                                       t.first_pass_prompt_reused());
+  tokens_.set_first_pass_prompt_recomputed(tokens_.first_pass_prompt_recomputed() +
+                                           t.first_pass_prompt_recomputed());
+  tokens_.set_first_pass_beyond_drift(tokens_.first_pass_beyond_drift() +
+                                      t.first_pass_beyond_drift());
+  tokens_.set_later_pass_reused(tokens_.later_pass_reused() + t.later_pass_reused());
+  tokens_.set_later_pass_recomputed(tokens_.later_pass_recomputed() + t.later_pass_recomputed());
+  tokens_.set_replay_reused(tokens_.replay_reused() + t.replay_reused());
+  tokens_.set_replay_recomputed(tokens_.replay_recomputed() + t.replay_recomputed());
+  tokens_.set_response_run(tokens_.response_run() + t.response_run());
+}
+
+void TrainerFeed::OnFinished(const std::string& completion_id, uint64_t record_id) {
+  if (record_id == 0) return;
+  records_[completion_id] = record_id;
+  if (static_cast<int64_t>(records_.size()) > 2 * records_swept_size_) ForgetLostRecords();
+}
+
+// Evicted records leave their completion's entry behind; sweeping when the table has doubled bounds
+// it.
+void TrainerFeed::ForgetLostRecords() {
+  std::erase_if(records_, [&](const auto& entry) { return !parts_.store->Holds(entry.second); });
+  records_swept_size_ = std::max<int64_t>(1024, static_cast<int64_t>(records_.size()));
+}
+
+void TrainerFeed::OnRollback() {
+  v1::ServerMessage message;
+  *message.mutable_rollback()->mutable_revision() = ToMessage(parts_.registry->serving()->id);
+  Send(std::move(message));
+}
+
+void TrainerFeed::SetPaused(bool paused) {
+  paused_ = paused;
+  v1::ServerMessage message;
+  message.mutable_control()->set_paused(paused);
+  Send(std::move(message));
+}
+
+bool TrainerFeed::HoldsRecord(const std::string& completion_id) const {
+  const auto it = records_.find(completion_id);
+  return it != records_.end() && parts_.store->Holds(it->second);
+}
+
+v1::TrainerState TrainerFeed::state() const {
+  switch (session_.state()) {
+    case SessionState::kNone:
+    case SessionState::kFenced:
+      return v1::TRAINER_STATE_ABSENT;
+    case SessionState::kAttached:
+      return v1::TRAINER_STATE_ATTACHED;
+    case SessionState::kActive:
+      return v1::TRAINER_STATE_ACTIVE;
+    case SessionState::kSuspect:
+      return v1::TRAINER_STATE_SUSPECT;
+  }
+  return v1::TRAINER_STATE_UNSPECIFIED;
+}
+
+std::string TrainerFeed::Inspect() const {
+  return absl::StrCat("session ", session_.epoch(), " ", SessionStateName(session_.state()),
+                      paused_ ? " paused" : "", "\nsent ", sent_, " received ", received_,
+                      " stale ", stale_messages_, "\ncredit ", credit_, " log sent up to ",
+                      sent_seq_, more_in_log_ ? " (more)" : "", "\n");
+}
+
+}  // namespace alchemist

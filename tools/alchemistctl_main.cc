@@ -1,0 +1,157 @@
+// alchemistctl: talks to a running alchemist-server from a terminal.
+#include <functional>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/flags.h"
+#include "base/status.h"
+#include "tools/client/alchemist_client.h"
+
+ABSL_FLAG(std::string, server, "127.0.0.1:50051", "Address of the server.");
+ABSL_FLAG(int64_t, max_tokens, 64, "complete: tokens at most.");
+ABSL_FLAG(double, temperature, 0, "complete: 0 is greedy.");
+ABSL_FLAG(std::string, key, "", "correct, rate: idempotency key; the same key counts once.");
+
+namespace alchemist {
+namespace {
+
+constexpr char kUsage[] = R"(Talks to a running alchemist-server.
+
+  alchemistctl complete TEXT              prints the answer as it comes, then its completion id
+  alchemistctl correct COMPLETION TEXT    says what the right completion was
+  alchemistctl rate COMPLETION +1|-1
+  alchemistctl feedback ID                what became of a feedback
+  alchemistctl status
+  alchemistctl revisions
+  alchemistctl rollback NUMBER            serves an older revision
+  alchemistctl pin | unpin                stops or allows the swap of revisions
+  alchemistctl pause | resume             training
+  alchemistctl inspect store|adapters|link
+)";
+
+using Arguments = std::vector<std::string>;
+
+absl::Status Complete(AlchemistClient& client, const Arguments& arguments) {
+  v1::CompleteRequest request;
+  request.set_text(arguments[1]);
+  request.set_max_tokens(absl::GetFlag(FLAGS_max_tokens));
+  request.set_temperature(absl::GetFlag(FLAGS_temperature));
+  ASSIGN_OR_RETURN(const Answer answer, client.Complete(request, [](const auto& chunk) {
+    std::cout << chunk.text() << std::flush;
+    return true;
+  }));
+  std::cout << "\n" << answer.final.ShortDebugString() << "\n";
+  return absl::OkStatus();
+}
+
+absl::Status Submit(AlchemistClient& client, v1::SubmitFeedbackRequest request) {
+  const std::string key = absl::GetFlag(FLAGS_key);
+  request.set_idempotency_key(key.empty() ? absl::StrCat("ctl-", request.completion_id()) : key);
+  ASSIGN_OR_RETURN(const v1::SubmitFeedbackResponse response, client.SubmitFeedback(request));
+  std::cout << response.ShortDebugString() << "\n";
+  return absl::OkStatus();
+}
+
+absl::Status Correct(AlchemistClient& client, const Arguments& arguments) {
+  v1::SubmitFeedbackRequest request;
+  request.set_completion_id(arguments[1]);
+  request.mutable_correction()->set_text(arguments[2]);
+  return Submit(client, std::move(request));
+}
+
+absl::Status Rate(AlchemistClient& client, const Arguments& arguments) {
+  int32_t value = 0;
+  if (!absl::SimpleAtoi(arguments[2], &value)) {
+    return absl::InvalidArgumentError("rate: the rating must be +1 or -1");
+  }
+  v1::SubmitFeedbackRequest request;
+  request.set_completion_id(arguments[1]);
+  request.mutable_rating()->set_value(value);
+  return Submit(client, std::move(request));
+}
+
+absl::Status Feedback(AlchemistClient& client, const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const v1::Feedback feedback, client.GetFeedback(arguments[1]));
+  std::cout << feedback.DebugString();
+  return absl::OkStatus();
+}
+
+absl::Status Status(AlchemistClient& client, const Arguments&) {
+  ASSIGN_OR_RETURN(const v1::GetStatusResponse status, client.GetStatus());
+  std::cout << status.DebugString();
+  return absl::OkStatus();
+}
+
+absl::Status Revisions(AlchemistClient& client, const Arguments&) {
+  ASSIGN_OR_RETURN(const std::vector<v1::RevisionInfo> revisions, client.ListRevisions());
+  for (const v1::RevisionInfo& info : revisions) {
+    std::cout << info.revision().number() << (info.serving() ? " serving" : "") << " parent "
+              << info.parent() << " step " << info.step() << " feedback " << info.lineage_size()
+              << "\n";
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Rollback(AlchemistClient& client, const Arguments& arguments) {
+  uint64_t number = 0;
+  if (!absl::SimpleAtoi(arguments[1], &number)) {
+    return absl::InvalidArgumentError("rollback: the revision's number is missing");
+  }
+  ASSIGN_OR_RETURN(const v1::Revision revision, client.Rollback(number));
+  std::cout << revision.ShortDebugString() << "\n";
+  return absl::OkStatus();
+}
+
+absl::Status Inspect(AlchemistClient& client, const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const std::string text, client.Inspect(arguments[1]));
+  std::cout << text;
+  return absl::OkStatus();
+}
+
+struct Command {
+  size_t arguments;  // Its own name included.
+  std::function<absl::Status(AlchemistClient&, const Arguments&)> run;
+};
+
+absl::Status Run(const Arguments& arguments) {
+  const std::map<std::string, Command> commands = {
+      {"complete", {2, Complete}},
+      {"correct", {3, Correct}},
+      {"rate", {3, Rate}},
+      {"feedback", {2, Feedback}},
+      {"status", {1, Status}},
+      {"revisions", {1, Revisions}},
+      {"rollback", {2, Rollback}},
+      {"pin", {1, [](AlchemistClient& client, const Arguments&) { return client.Pin(true); }}},
+      {"unpin", {1, [](AlchemistClient& client, const Arguments&) { return client.Pin(false); }}},
+      {"pause",
+       {1, [](AlchemistClient& client, const Arguments&) { return client.PauseTraining(); }}},
+      {"resume",
+       {1, [](AlchemistClient& client, const Arguments&) { return client.ResumeTraining(); }}},
+      {"inspect", {2, Inspect}},
+  };
+  const auto command = arguments.empty() ? commands.end() : commands.find(arguments[0]);
+  if (command == commands.end() || command->second.arguments != arguments.size()) {
+    return absl::InvalidArgumentError("unknown command or missing arguments; see --help");
+  }
+  const std::unique_ptr<AlchemistClient> client =
+      AlchemistClient::Create(absl::GetFlag(FLAGS_server));
+  return command->second.run(*client, arguments);
+}
+
+}  // namespace
+}  // namespace alchemist
+
+int main(int argc, char** argv) {
+  const absl::Status status =
+      alchemist::Run(alchemist::ParseFlags(argc, argv, alchemist::kUsage, /*arguments_max=*/3));
+  if (status.ok()) return 0;
+  std::cerr << "alchemistctl: " << status << "\n";
+  return 1;
+}
