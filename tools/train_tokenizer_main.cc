@@ -4,9 +4,8 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "base/file.h"
+#include "base/flags.h"
 #include "base/logging.h"
 #include "tools/bpe_trainer.h"
 #include "tools/tokenizer_files.h"
@@ -37,8 +36,7 @@ absl::Status TrainTokenizer() {
 }  // namespace alchemist
 
 int main(int argc, char** argv) {
-  absl::SetProgramUsageMessage("trains a byte-level BPE tokenizer on a corpus");
-  absl::ParseCommandLine(argc, argv);
+  alchemist::ParseFlags(argc, argv, "trains a byte-level BPE tokenizer on a corpus");
   const absl::Status status = alchemist::TrainTokenizer();
   if (!status.ok()) LOG(ERROR) << status;
   return status.ok() ? 0 : 1;

@@ -4,9 +4,8 @@
 #include <string>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "base/file.h"
+#include "base/flags.h"
 #include "base/logging.h"
 #include "tools/world/corpus.h"
 #include "tools/world/world.h"
@@ -33,7 +32,6 @@ int Main() {
 }  // namespace alchemist
 
 int main(int argc, char** argv) {
-  absl::SetProgramUsageMessage("writes the pretraining corpus of the quickstart's world");
-  absl::ParseCommandLine(argc, argv);
+  alchemist::ParseFlags(argc, argv, "writes the pretraining corpus of the quickstart's world");
   return alchemist::Main();
 }
