@@ -1,0 +1,137 @@
+#include "server/completion_request.h"
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "model/tokenizer/example_tokenizers.h"
+
+namespace alchemist {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr uint64_t kSeed = 99;
+
+class CompletionRequestTest : public testing::Test {
+ protected:
+  CompletionRequestTest() {
+    auto tokenizer = Tokenizer::Parse(kLlama2Style, "t.json");
+    EXPECT_TRUE(tokenizer.ok()) << tokenizer.status();
+    tokenizer_ = *std::move(tokenizer);
+    model_.vocab = 29;
+    model_.context = 64;
+  }
+
+  absl::StatusOr<CompletionRequest> Parse(const v1::CompleteRequest& message) const {
+    return ParseCompleteRequest(message, *tokenizer_, model_, kSeed);
+  }
+  static v1::CompleteRequest Valid() {
+    v1::CompleteRequest message;
+    message.set_text("hello world");
+    return message;
+  }
+
+  std::unique_ptr<const Tokenizer> tokenizer_;
+  ModelConfig model_;
+};
+
+TEST_F(CompletionRequestTest, DefaultsAreThoseOfTheProto) {
+  const auto request = Parse(Valid());
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_THAT(request->prompt_tokens, ElementsAre(1, 22, 27)) << "with the special tokens";
+  EXPECT_EQ(request->max_tokens, 61) << "256, cut to what the context leaves";
+  EXPECT_EQ(request->sampling.temperature, 1.0);
+  EXPECT_EQ(request->sampling.top_p, 1.0);
+  EXPECT_EQ(request->sampling.top_k, 0);
+  EXPECT_EQ(request->seed, kSeed);
+  EXPECT_TRUE(request->stop.empty());
+  EXPECT_FALSE(request->logprobs);
+  EXPECT_EQ(request->adapter_id, "");
+  EXPECT_EQ(request->session_id, "");
+}
+
+TEST_F(CompletionRequestTest, EveryFieldIsTakenOver) {
+  v1::CompleteRequest message;
+  message.mutable_tokens()->add_ids(28);
+  message.mutable_tokens()->add_ids(0);
+  message.set_adapter_id("default");
+  message.set_session_id(std::string(kIdBytesMax, 's'));
+  message.set_max_tokens(5);
+  message.set_temperature(0);
+  message.set_top_p(0.5);
+  message.set_top_k(29);
+  message.set_seed(0);
+  message.add_stop(std::string(kStopBytesMax, 'x'));
+  message.set_logprobs(true);
+  const auto request = Parse(message);
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_THAT(request->prompt_tokens, ElementsAre(28, 0)) << "as they are";
+  EXPECT_EQ(request->max_tokens, 5);
+  EXPECT_EQ(request->sampling.temperature, 0.0);
+  EXPECT_EQ(request->sampling.top_p, 0.5);
+  EXPECT_EQ(request->sampling.top_k, 29);
+  EXPECT_EQ(request->seed, 0u) << "a seed of 0 is a seed";
+  EXPECT_EQ(request->stop.size(), 1u);
+  EXPECT_TRUE(request->logprobs);
+  EXPECT_EQ(request->session_id.size(), static_cast<size_t>(kIdBytesMax));
+}
+
+TEST_F(CompletionRequestTest, HugeMaxTokensIsCutToTheContext) {
+  v1::CompleteRequest message = Valid();
+  message.set_max_tokens(std::numeric_limits<int64_t>::max());
+  EXPECT_EQ(Parse(message)->max_tokens, 61);
+  message.mutable_tokens()->mutable_ids()->Resize(63, 3);
+  EXPECT_EQ(Parse(message)->max_tokens, 1) << "the longest prompt";
+}
+
+TEST_F(CompletionRequestTest, EachErrorNamesItsFieldAndLimit) {
+  struct Case {
+    const char* field;
+    const char* limit;
+    std::function<void(v1::CompleteRequest&)> spoil;
+  };
+  const double nan = std::nan("");
+  const Case cases[] = {
+      {"prompt:", "neither", [](auto& m) { m.clear_prompt(); }},
+      {"prompt:", "no tokens", [](auto& m) { m.mutable_tokens(); }},
+      {"prompt:", "63", [](auto& m) { m.mutable_tokens()->mutable_ids()->Resize(64, 3); }},
+      {"tokens:", "[0, 29)", [](auto& m) { m.mutable_tokens()->add_ids(29); }},
+      {"tokens:", "[0, 29)", [](auto& m) { m.mutable_tokens()->add_ids(-1); }},
+      {"text:", "UTF-8", [](auto& m) { m.set_text("\xff"); }},
+      {"max_tokens:", "1", [](auto& m) { m.set_max_tokens(0); }},
+      {"max_tokens:", "1", [](auto& m) { m.set_max_tokens(-5); }},
+      {"temperature:", "[0, 100]", [](auto& m) { m.set_temperature(-0.1); }},
+      {"temperature:", "[0, 100]", [](auto& m) { m.set_temperature(100.5); }},
+      {"temperature:", "[0, 100]", [=](auto& m) { m.set_temperature(nan); }},
+      {"top_p:", "(0, 1]", [](auto& m) { m.set_top_p(0); }},
+      {"top_p:", "(0, 1]", [](auto& m) { m.set_top_p(1.01); }},
+      {"top_p:", "(0, 1]", [=](auto& m) { m.set_top_p(nan); }},
+      {"top_k:", "[0, 29]", [](auto& m) { m.set_top_k(-1); }},
+      {"top_k:", "[0, 29]", [](auto& m) { m.set_top_k(30); }},
+      {"stop:", "1 to 256", [](auto& m) { m.add_stop(""); }},
+      {"stop:", "1 to 256", [](auto& m) { m.add_stop(std::string(257, 'x')); }},
+      {"stop:", "16",
+       [](auto& m) {
+         for (int i = 0; i < 17; ++i) m.add_stop("x");
+       }},
+      {"adapter_id:", "128", [](auto& m) { m.set_adapter_id(std::string(129, 'a')); }},
+      {"session_id:", "128", [](auto& m) { m.set_session_id(std::string(129, 'a')); }},
+  };
+  for (const Case& c : cases) {
+    v1::CompleteRequest message = Valid();
+    c.spoil(message);
+    const absl::Status status = Parse(message).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.field;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(c.field)) << c.limit;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(c.limit)) << c.field;
+  }
+}
+
+}  // namespace
+}  // namespace alchemist
