@@ -39,6 +39,16 @@ void RaisePasses(const std::vector<FeedbackPasses>& lineage,
   }
 }
 
+// A candidate takes the place of its parent only.
+absl::Status CheckParent(const PublishCandidate& candidate, FeedbackLog& log) {
+  ASSIGN_OR_RETURN(const AdapterRow row, log.revisions().FindAdapter(kDefaultAdapter));
+  if (row.pinned) return absl::FailedPreconditionError("publish: the adapter is pinned");
+  if (candidate.parent == row.serving.number) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("publish: parent ", candidate.parent,
+                                                    " is not served, revision ", row.serving.number,
+                                                    " is"));
+}
+
 }  // namespace
 
 void TrainerFeed::OnAttachEvent(const AttachEvent& event) {
@@ -246,6 +256,7 @@ void TrainerFeed::FetchItems() {
 
 void TrainerFeed::SendItems(const std::vector<UnfinishedFeedback>& unfinished) {
   for (const UnfinishedFeedback& each : unfinished) {
+    if (outbox_ == nullptr) return;  // The session ended on the way; the next one begins anew.
     v1::ServerMessage message;
     *message.mutable_item() = FeedbackItemOf(each);
     AttachRecord(each.completion.completion_id, *message.mutable_item());
@@ -333,18 +344,13 @@ void TrainerFeed::CommitPublish(uint64_t session_epoch, uint64_t request_id,
     });
   };
   const auto mint = [this, attempt, candidate](FeedbackLog& log) -> absl::Status {
-    ASSIGN_OR_RETURN(const AdapterRow row, log.revisions().FindAdapter(kDefaultAdapter));
-    if (row.pinned) return absl::FailedPreconditionError("publish: the adapter is pinned");
-    if (candidate.parent != row.serving.number) {
-      return absl::FailedPreconditionError(absl::StrCat("publish: parent ", candidate.parent,
-                                                        " is not served, revision ",
-                                                        row.serving.number, " is"));
-    }
+    RETURN_IF_ERROR(CheckParent(candidate, log));
     ASSIGN_OR_RETURN(attempt->adapter, parts_.registry->CheckCandidate(candidate));
     ASSIGN_OR_RETURN(attempt->number, log.revisions().Mint(kDefaultAdapter));
     return absl::OkStatus();
   };
   const auto commit = [this, attempt, candidate](FeedbackLog& log) -> absl::Status {
+    RETURN_IF_ERROR(CheckParent(candidate, log));  // A rollback may have come in between.
     ASSIGN_OR_RETURN(attempt->published,
                      parts_.registry->Commit(candidate, attempt->adapter, attempt->number, log));
     return absl::OkStatus();

@@ -1,0 +1,558 @@
+#include "server/trainer_feed.h"
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/bounded_queue.h"
+#include "base/logging.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "model/random_model.h"
+#include "server/log_testing.h"
+
+namespace alchemist {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr uint64_t kStoreEpoch = 11;
+constexpr uint64_t kCanary = 22;
+constexpr int64_t kWaitUs = 20'000'000;
+
+using Command = std::function<void()>;
+
+class TrainerFeedTest : public testing::Test {
+ protected:
+  TrainerFeedTest() : directory_(FreshDirectory()) {
+    StoreOptions store;
+    store.layers = 1;
+    store.block_layers = 2;
+    store.kv_page_bytes = 4096;
+    store.serving_kv_bytes = 4096;
+    store.arena_bytes = 64 * 4096;
+    store.block_tensors = {{0, 0, 32, false}};
+    store_ = *ActivationStore::Create(store, kCanary);
+    server_page_ = *SharedMemory::Create("server-page", kControlPageBytes);
+    const std::string model = directory_ + "/model";
+    CHECK(WriteRandomModel(TinyModelConfig(ModelFamily::kLlama), 1, {}, model).ok());
+    model_ = *Model::Load(model);
+    log_ = *LogThread::Start(directory_, {});
+    AdapterRegistry::Options options;
+    options.data_dir = directory_;
+    options.adapter.rank = 2;
+    options.adapter.targets = {Linear::kQ};
+    CHECK(InLog([&](FeedbackLog& log) -> absl::Status {
+            ASSIGN_OR_RETURN(registry_, AdapterRegistry::Open(options, model_.get(), &clock_, log));
+            return absl::OkStatus();
+          }).ok());
+    TrainerFeed::Parts parts;
+    parts.store = store_.get();
+    parts.registry = registry_.get();
+    parts.log = log_.get();
+    parts.clock = &clock_;
+    parts.server_page = reinterpret_cast<ServerPage*>(server_page_.writable_data());
+    parts.store_epoch = kStoreEpoch;
+    parts.canary = kCanary;
+    parts.base = {"base-digest", "tokenizer-digest"};
+    parts.post_to_loop = [this](Command command) { loop_.TryPush(std::move(command)); };
+    parts.kill_trainer = [this](uint64_t epoch) { killed_.push_back(epoch); };
+    parts.end_attachment = [this](uint64_t epoch) { ended_.push_back(epoch); };
+    feed_ = std::make_unique<TrainerFeed>(std::move(parts));
+  }
+  ~TrainerFeedTest() override { log_->Stop().IgnoreError(); }
+
+  // Runs `work` on the log thread and waits for its commit.
+  absl::Status InLog(LogWork work) {
+    BoundedQueue<absl::Status> done(1);
+    RETURN_IF_ERROR(
+        log_->Post(std::move(work), [&](absl::Status status) { done.TryPush(std::move(status)); }));
+    return done.Pop(kWaitUs).value_or(absl::DeadlineExceededError("the log"));
+  }
+  // Runs what the log thread posts, until everything that is queued there now, and what its answers
+  // queue, is done.
+  void Settle() {
+    for (int round = 0; round < 4; ++round) {
+      CHECK(InLog([](FeedbackLog&) { return absl::OkStatus(); }).ok());
+      while (std::optional<Command> command = loop_.TryPop()) (*command)();
+    }
+  }
+
+  void Attach(uint64_t epoch) {
+    AttachEvent event;
+    event.session_epoch = epoch;
+    event.secret.fill(static_cast<uint8_t>(epoch));
+    feed_->OnAttachEvent(event);
+    sequence_ = 0;
+  }
+  v1::TrainerMessage Message(uint64_t epoch) {
+    v1::TrainerMessage message;
+    message.mutable_epochs()->set_store_epoch(kStoreEpoch);
+    message.mutable_epochs()->set_session_epoch(epoch);
+    message.set_sequence(++sequence_);
+    return message;
+  }
+  v1::TrainerMessage Hello(uint64_t epoch) {
+    v1::TrainerMessage message = Message(epoch);
+    message.mutable_hello()->set_session_secret(std::string(16, static_cast<char>(epoch)));
+    message.mutable_hello()->set_canary(kCanary);
+    return message;
+  }
+  // What the hello is answered; makes a new outbox.
+  absl::Status SayHello(const v1::TrainerMessage& hello) {
+    outbox_ = std::make_shared<LinkOutbox>(kLinkOutboxMax);
+    absl::Status answer = absl::UnknownError("no answer");
+    feed_->OnHello(hello, outbox_, [&](absl::Status status) { answer = std::move(status); });
+    Settle();
+    return answer;
+  }
+  void Activate(uint64_t epoch) {
+    Attach(epoch);
+    const absl::Status status = SayHello(Hello(epoch));
+    ASSERT_TRUE(status.ok()) << status;
+    ASSERT_TRUE(Next().has_welcome());
+  }
+  v1::ServerMessage Next() {
+    std::optional<v1::ServerMessage> message = outbox_->TryPop();
+    return message.has_value() ? *std::move(message) : v1::ServerMessage();
+  }
+  void Ask(uint64_t epoch, int64_t feedback, int64_t replay = 0) {
+    v1::TrainerMessage message = Message(epoch);
+    message.mutable_item_request()->set_feedback_items(feedback);
+    message.mutable_item_request()->set_replay_items(replay);
+    feed_->OnMessage(epoch, message);
+    Tick();
+  }
+  void Tick() {
+    feed_->Tick();
+    Settle();
+  }
+  // The ids of the feedback items that were sent and not yet looked at.
+  std::vector<std::string> ItemIds() {
+    std::vector<std::string> ids;
+    while (std::optional<v1::ServerMessage> message = outbox_->TryPop()) {
+      EXPECT_TRUE(message->has_item()) << message->ShortDebugString();
+      ids.push_back(message->item().item_id());
+    }
+    return ids;
+  }
+  void AddFeedback(const std::string& id) {
+    const absl::Status added = InLog([&](FeedbackLog& log) -> absl::Status {
+      RETURN_IF_ERROR(log.completions().Add(TestCompletion("of-" + id)));
+      return log.feedback().Add(TestRating(id, "of-" + id, 1)).status();
+    });
+    ASSERT_TRUE(added.ok()) << added;
+    feed_->OnFeedbackCommitted();
+  }
+  // A sealed record of `rows` rows; the completion's.
+  uint64_t AddRecord(const std::string& completion_id) {
+    const uint64_t id = store_->Begin({}, 0);
+    CHECK(store_->AppendKvPages(id, 0));
+    CHECK(store_->AppendBlock({{id, 0, 3, 1}}) != nullptr);
+    store_->Seal(id, 3);
+    store_->Unpin(id);
+    feed_->OnFinished(completion_id, id);
+    return id;
+  }
+
+  // A candidate as the trainer writes it: the serving weights, moved.
+  v1::Publish Candidate(const std::string& name, float moved) {
+    std::unique_ptr<LoraAdapter> adapter = registry_->serving()->adapter->Clone();
+    adapter->MutableB(0, Linear::kQ).Row<float>(0)[0] = moved;
+    adapter->UpdateDigest();
+    CHECK(adapter->Save(absl::StrCat(registry_->incoming_dir(), "/", name), "base").ok());
+    v1::Publish publish;
+    publish.set_request_id(++requests_);
+    publish.set_directory(name);
+    publish.set_parent(static_cast<uint64_t>(registry_->serving()->id.number));
+    publish.set_digest(adapter->digest());
+    publish.set_step(1);
+    return publish;
+  }
+  void Send(uint64_t epoch, const v1::Publish& publish) {
+    v1::TrainerMessage message = Message(epoch);
+    *message.mutable_publish() = publish;
+    feed_->OnMessage(epoch, message);
+  }
+  v1::PublishResult PublishAndWait(uint64_t epoch, const v1::Publish& publish) {
+    Send(epoch, publish);
+    Settle();
+    const v1::ServerMessage answer = Next();
+    EXPECT_EQ(answer.publish_result().request_id(), publish.request_id());
+    return answer.publish_result();
+  }
+  int64_t ServingInLog() {
+    int64_t number = -1;
+    CHECK(InLog([&](FeedbackLog& log) -> absl::Status {
+            ASSIGN_OR_RETURN(const AdapterRow row, log.revisions().FindAdapter(kDefaultAdapter));
+            number = row.serving.number;
+            return absl::OkStatus();
+          }).ok());
+    return number;
+  }
+
+  const std::string directory_;
+  ManualClock clock_;
+  std::unique_ptr<ActivationStore> store_;
+  SharedMemory server_page_;
+  std::unique_ptr<const Model> model_;
+  BoundedQueue<Command> loop_{1000};
+  std::unique_ptr<LogThread> log_;
+  std::unique_ptr<AdapterRegistry> registry_;
+  std::unique_ptr<TrainerFeed> feed_;
+  std::shared_ptr<LinkOutbox> outbox_;
+  uint64_t sequence_ = 0;
+  uint64_t requests_ = 0;
+  std::vector<uint64_t> killed_, ended_;
+};
+
+TEST_F(TrainerFeedTest, AHelloIsWelcomedWithWhatTheTrainerNeeds) {
+  Attach(5);
+  EXPECT_EQ(feed_->state(), v1::TRAINER_STATE_ATTACHED);
+  ASSERT_TRUE(SayHello(Hello(5)).ok());
+  EXPECT_TRUE(feed_->active());
+  const v1::ServerMessage message = Next();
+  EXPECT_EQ(message.sequence(), 1u);
+  EXPECT_EQ(message.epochs().session_epoch(), 5u);
+  EXPECT_EQ(message.welcome().serving().digest(), registry_->serving()->id.digest);
+  EXPECT_EQ(message.welcome().base().base_digest(), "base-digest");
+  EXPECT_EQ(message.welcome().revisions_dir(), registry_->revisions_dir());
+}
+
+TEST_F(TrainerFeedTest, AWrongSecretCanaryOrEpochIsDenied) {
+  EXPECT_EQ(SayHello(Hello(5)).code(), absl::StatusCode::kFailedPrecondition) << "nobody attached";
+  Attach(5);
+  std::vector<v1::TrainerMessage> wrong(5, Hello(5));
+  wrong[0].mutable_hello()->set_session_secret(std::string(16, 'x'));
+  wrong[1].mutable_hello()->set_session_secret(std::string(15, static_cast<char>(5)));
+  wrong[2].mutable_hello()->set_canary(kCanary + 1);
+  wrong[3].mutable_epochs()->set_store_epoch(kStoreEpoch + 1);
+  wrong[4].mutable_epochs()->set_session_epoch(4);
+  for (const v1::TrainerMessage& hello : wrong) {
+    EXPECT_EQ(SayHello(hello).code(), absl::StatusCode::kPermissionDenied);
+    EXPECT_FALSE(feed_->active());
+  }
+  EXPECT_TRUE(SayHello(Hello(5)).ok()) << "the right one still can";
+  EXPECT_EQ(SayHello(Hello(5)).code(), absl::StatusCode::kFailedPrecondition) << "once";
+}
+
+TEST_F(TrainerFeedTest, ItemsAreSentAsFarAsTheyWereAskedForInOrder) {
+  for (const char* id : {"a", "b", "c", "d"}) AddFeedback(id);
+  Activate(5);
+  Tick();
+  EXPECT_TRUE(ItemIds().empty()) << "without credit";
+  Ask(5, 3);
+  EXPECT_THAT(ItemIds(), ElementsAre("a", "b", "c"));
+  Tick();
+  EXPECT_TRUE(ItemIds().empty());
+  Ask(5, 5);
+  EXPECT_THAT(ItemIds(), ElementsAre("d"));
+  AddFeedback("e");
+  Tick();
+  EXPECT_THAT(ItemIds(), ElementsAre("e")) << "credit is kept";
+  Ask(5, -100);
+  for (const char* id : {"f", "g", "h", "i"}) AddFeedback(id);
+  Tick();
+  EXPECT_THAT(ItemIds(), ElementsAre("f", "g", "h")) << "a negative request takes none away";
+}
+
+TEST_F(TrainerFeedTest, NothingIsSentWhilePaused) {
+  AddFeedback("a");
+  Activate(5);
+  feed_->SetPaused(true);
+  EXPECT_TRUE(Next().control().paused());
+  Ask(5, 10);
+  EXPECT_TRUE(ItemIds().empty());
+  feed_->SetPaused(false);
+  EXPECT_FALSE(Next().control().paused());
+  Tick();
+  EXPECT_THAT(ItemIds(), ElementsAre("a"));
+}
+
+TEST_F(TrainerFeedTest, ANewSessionGetsWhatIsUnfinishedAgain) {
+  for (const char* id : {"a", "b"}) AddFeedback(id);
+  Activate(5);
+  Ask(5, 10);
+  EXPECT_THAT(ItemIds(), ElementsAre("a", "b"));
+  feed_->OnLinkEnd(5);
+  AttachEvent exited;
+  exited.kind = AttachEvent::Kind::kExited;
+  exited.session_epoch = 5;
+  feed_->OnAttachEvent(exited);
+  EXPECT_THAT(ended_, ElementsAre(5u));
+  Attach(6);
+  v1::TrainerMessage hello = Hello(6);
+  v1::FeedbackPassCount& done = *hello.mutable_hello()->add_passes();
+  done.set_feedback_id("a");
+  done.set_passes(8);
+  done.set_done(true);
+  ASSERT_TRUE(SayHello(hello).ok());
+  Next();
+  Ask(6, 10);
+  EXPECT_THAT(ItemIds(), ElementsAre("b")) << "the checkpoint says that a is done";
+}
+
+TEST_F(TrainerFeedTest, ACheckpointThatNamesUnknownFeedbackIsRefused) {
+  Attach(5);
+  v1::TrainerMessage hello = Hello(5);
+  hello.mutable_hello()->add_passes()->set_feedback_id("of another log");
+  EXPECT_EQ(SayHello(hello).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_FALSE(feed_->active());
+}
+
+TEST_F(TrainerFeedTest, MessagesOfAnotherSessionChangeNothing) {
+  AddFeedback("a");
+  const uint64_t record = AddRecord("of-a");
+  Activate(5);
+  Ask(5, 1);
+  const v1::ServerMessage item = Next();
+  ASSERT_EQ(item.item().record().record_id(), record);
+  v1::TrainerMessage release = Message(5);
+  release.mutable_release()->set_lease_id(item.item().record().lease_id());
+  release.mutable_release()->set_layers(2);
+  feed_->OnMessage(4, release);  // Of a stream that is over.
+  release.mutable_epochs()->set_session_epoch(4);
+  feed_->OnMessage(5, release);
+  release.mutable_epochs()->set_session_epoch(5);
+  release.mutable_epochs()->set_store_epoch(kStoreEpoch - 1);
+  feed_->OnMessage(5, release);
+  feed_->OnLinkEnd(4);
+  EXPECT_EQ(store_->ledger().leases, 1);
+  EXPECT_TRUE(feed_->active());
+  EXPECT_THAT(feed_->Inspect(), HasSubstr("stale 3"));
+  release.mutable_epochs()->set_store_epoch(kStoreEpoch);
+  feed_->OnMessage(5, release);
+  EXPECT_EQ(store_->ledger().leases, 0);
+  EXPECT_TRUE(feed_->active());
+}
+
+TEST_F(TrainerFeedTest, AMissingOrUnknownMessageEndsTheSession) {
+  for (const bool missing : {true, false}) {
+    const uint64_t epoch = missing ? 5 : 6;
+    Activate(epoch);
+    v1::TrainerMessage message = Message(epoch);
+    if (missing) {
+      message.mutable_item_request()->set_feedback_items(1);
+      message.set_sequence(message.sequence() + 1);
+    }
+    feed_->OnMessage(epoch, message);
+    EXPECT_FALSE(feed_->active()) << missing;
+    EXPECT_TRUE(outbox_->closed());
+    AttachEvent exited;
+    exited.kind = AttachEvent::Kind::kExited;
+    exited.session_epoch = epoch;
+    feed_->OnAttachEvent(exited);
+  }
+}
+
+TEST_F(TrainerFeedTest, ATrainerThatDoesNotExitIsKilledAfterItsGraceAndKeepsItsLeasesTillThen) {
+  AddFeedback("a");
+  AddRecord("of-a");
+  Activate(5);
+  Ask(5, 1);
+  ASSERT_EQ(store_->ledger().leases, 1);
+  feed_->OnLinkEnd(5);
+  Tick();
+  clock_.AdvanceUs(kExitGraceUs - 1);
+  Tick();
+  EXPECT_TRUE(killed_.empty());
+  clock_.AdvanceUs(1);
+  Tick();
+  Tick();
+  EXPECT_THAT(killed_, ElementsAre(5u)) << "once";
+  EXPECT_EQ(store_->ledger().leases, 1) << "until it is proven dead";
+  AttachEvent exited;
+  exited.kind = AttachEvent::Kind::kExited;
+  exited.session_epoch = 5;
+  feed_->OnAttachEvent(exited);
+  EXPECT_EQ(store_->ledger().leases, 0);
+  EXPECT_EQ(feed_->state(), v1::TRAINER_STATE_ABSENT);
+}
+
+TEST_F(TrainerFeedTest, AGoodbyeEndsTheSessionWithoutForce) {
+  AddFeedback("a");
+  AddFeedback("b");
+  AddRecord("of-a");
+  AddRecord("of-b");
+  Activate(5);
+  Ask(5, 1);
+  ASSERT_EQ(store_->ledger().leases, 1);
+  v1::TrainerMessage goodbye = Message(5);
+  goodbye.mutable_goodbye();
+  feed_->OnMessage(5, goodbye);
+  Ask(5, 1);
+  EXPECT_EQ(store_->ledger().leases, 1) << "no lease after a goodbye";
+  feed_->OnLinkEnd(5);
+  EXPECT_EQ(store_->ledger().leases, 0);
+  EXPECT_THAT(ended_, ElementsAre(5u));
+  clock_.AdvanceUs(10 * kExitGraceUs);
+  Tick();
+  EXPECT_TRUE(killed_.empty());
+}
+
+TEST_F(TrainerFeedTest, ATrainerThatDoesNotReadLosesItsSession) {
+  Activate(5);
+  for (int64_t i = 0; i < kLinkOutboxMax; ++i) feed_->SetPaused(false);
+  EXPECT_TRUE(feed_->active());
+  feed_->SetPaused(false);
+  EXPECT_FALSE(feed_->active());
+  EXPECT_TRUE(outbox_->closed());
+}
+
+TEST_F(TrainerFeedTest, ReplayIsAnsweredByOneBatchEvenAnEmptyOne) {
+  Activate(5);
+  Ask(5, 0, 3);
+  const v1::ServerMessage empty = Next();
+  ASSERT_TRUE(empty.has_replay_batch());
+  EXPECT_EQ(empty.replay_batch().items_size(), 0);
+  for (const char* id : {"a", "b"}) {
+    ASSERT_TRUE(InLog([&](FeedbackLog& log) {
+                  CompletionRow row = TestCompletion(id);
+                  row.finish_reason = FinishReason::kEos;
+                  return log.completions().Add(row);
+                }).ok());
+  }
+  AddRecord("a");
+  Ask(5, 0, 3);
+  const v1::ServerMessage batch = Next();
+  ASSERT_TRUE(batch.has_replay_batch());
+  EXPECT_EQ(batch.replay_batch().items_size(), 2);
+  for (const v1::FeedbackItem& item : batch.replay_batch().items()) {
+    EXPECT_EQ(item.kind(), v1::ITEM_KIND_REPLAY);
+    EXPECT_EQ(item.has_record(), item.item_id() == "a");
+  }
+}
+
+TEST_F(TrainerFeedTest, AnItemWhoseRecordIsGoneIsSentWithoutIt) {
+  AddFeedback("a");
+  AddRecord("of-a");
+  EXPECT_TRUE(feed_->HoldsRecord("of-a"));
+  clock_.AdvanceUs(1);
+  EXPECT_EQ(store_->EvictOlderThan(clock_.MonotonicUs()), 1);
+  EXPECT_FALSE(feed_->HoldsRecord("of-a"));
+  Activate(5);
+  Ask(5, 1);
+  const v1::ServerMessage item = Next();
+  EXPECT_EQ(item.item().item_id(), "a");
+  EXPECT_FALSE(item.item().has_record());
+}
+
+TEST_F(TrainerFeedTest, AnAcceptedCandidateServesUnderANewNumber) {
+  Activate(5);
+  const v1::Publish candidate = Candidate("one", 0.5f);
+  const v1::PublishResult result = PublishAndWait(5, candidate);
+  ASSERT_TRUE(result.accepted()) << result.reason();
+  EXPECT_EQ(result.revision().number(), 1u);
+  EXPECT_EQ(result.revision().digest(), candidate.digest());
+  EXPECT_EQ(registry_->serving()->id.digest, candidate.digest());
+  EXPECT_EQ(ServingInLog(), 1);
+  EXPECT_FALSE(std::filesystem::exists(registry_->incoming_dir() + "/one"));
+}
+
+TEST_F(TrainerFeedTest, WrongCandidatesAreRefusedAndServingStays) {
+  Activate(5);
+  std::vector<v1::Publish> wrong;
+  wrong.push_back(Candidate("parent", 0.5f));
+  wrong.back().set_parent(7);
+  wrong.push_back(Candidate("digest", 0.5f));
+  wrong.back().set_digest(registry_->serving()->id.digest);
+  wrong.push_back(Candidate("absent", 0.5f));
+  wrong.back().set_directory("nobody");
+  for (const char* name : {"", ".", "..", "../revisions/default/0", "a/b", ".hidden"}) {
+    wrong.push_back(wrong[0]);
+    wrong.back().set_parent(0);
+    wrong.back().set_directory(name);
+  }
+  for (const v1::Publish& publish : wrong) {
+    const v1::PublishResult result = PublishAndWait(5, publish);
+    EXPECT_FALSE(result.accepted()) << publish.ShortDebugString();
+    EXPECT_FALSE(result.reason().empty());
+  }
+  EXPECT_EQ(registry_->serving()->id.number, 0);
+  EXPECT_EQ(ServingInLog(), 0);
+  EXPECT_TRUE(feed_->active()) << "a refusal ends no session";
+}
+
+TEST_F(TrainerFeedTest, APinnedAdapterTakesNoCandidate) {
+  Activate(5);
+  ASSERT_TRUE(InLog([](FeedbackLog& log) {
+                return log.revisions().SetPinned(kDefaultAdapter, true);
+              }).ok());
+  const v1::PublishResult result = PublishAndWait(5, Candidate("one", 0.5f));
+  EXPECT_FALSE(result.accepted());
+  EXPECT_THAT(result.reason(), HasSubstr("pinned"));
+  EXPECT_EQ(ServingInLog(), 0);
+}
+
+// Between minting and committing the log may do other things. Here it rolls back and pins.
+TEST_F(TrainerFeedTest, ACandidateDoesNotUndoARollbackThatCameWhileItWasChecked) {
+  Activate(5);
+  ASSERT_TRUE(PublishAndWait(5, Candidate("one", 0.5f)).accepted());
+  BoundedQueue<int> go_on(1);
+  ASSERT_TRUE(log_->Post(
+                      [&](FeedbackLog&) {
+                        go_on.Pop(kWaitUs);
+                        return absl::OkStatus();
+                      },
+                      [](absl::Status) {})
+                  .ok());
+  const v1::Publish publish = Candidate("two", 0.75f);
+  Send(5, publish);
+  // Queued behind the minting, before the commit that follows it.
+  ASSERT_TRUE(log_->Post([this](FeedbackLog& log) { return registry_->RollBack(0, log).status(); },
+                         [](absl::Status status) { CHECK(status.ok()) << status; })
+                  .ok());
+  go_on.TryPush(1);
+  Settle();
+  const v1::PublishResult result = Next().publish_result();
+  EXPECT_EQ(result.request_id(), publish.request_id());
+  EXPECT_FALSE(result.accepted());
+  EXPECT_EQ(ServingInLog(), 0) << "the rollback stands";
+}
+
+TEST_F(TrainerFeedTest, TheAnswerToAPublishOfADeadSessionGoesToNobodyElse) {
+  Activate(5);
+  Send(5, Candidate("one", 0.5f));
+  AttachEvent exited;
+  exited.kind = AttachEvent::Kind::kExited;
+  exited.session_epoch = 5;
+  feed_->OnAttachEvent(exited);
+  Attach(6);
+  ASSERT_TRUE(SayHello(Hello(6)).ok());
+  EXPECT_TRUE(Next().has_welcome());
+  EXPECT_FALSE(Next().has_publish_result());
+  EXPECT_EQ(registry_->serving()->id.number, 1) << "it was committed all the same";
+}
+
+TEST_F(TrainerFeedTest, ProgressIsLogged) {
+  AddFeedback("a");
+  Activate(5);
+  v1::TrainerMessage message = Message(5);
+  v1::Progress& progress = *message.mutable_progress();
+  progress.set_step(3);
+  progress.mutable_tokens()->set_response_run(17);
+  v1::FeedbackPassCount& count = *progress.add_passes();
+  count.set_feedback_id("a");
+  count.set_passes(2);
+  progress.add_record_reused("a");
+  feed_->OnMessage(5, message);
+  Settle();
+  FeedbackRow row;
+  ASSERT_TRUE(InLog([&](FeedbackLog& log) -> absl::Status {
+                ASSIGN_OR_RETURN(row, log.feedback().Get("a"));
+                return absl::OkStatus();
+              }).ok());
+  EXPECT_EQ(row.passes, 2);
+  EXPECT_TRUE(row.record_reused);
+  EXPECT_EQ(feed_->steps(), 3);
+  EXPECT_EQ(feed_->tokens().response_run(), 17);
+}
+
+}  // namespace
+}  // namespace alchemist
