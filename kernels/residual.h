@@ -16,7 +16,7 @@ void Add(ConstTensorView a, ConstTensorView b, TensorView y, Stream& stream);  /
 // y[i] = x[rows[i]].
 void GatherRows(ConstTensorView x, absl::Span<const int32_t> rows, TensorView y, Stream& stream);
 
-// y[rows[i]] += x[i]. REQUIRES: `rows` has no duplicates.
+// y[rows[i]] += x[i], i ascending; a row may be named several times.
 void ScatterAddRows(ConstTensorView x, absl::Span<const int32_t> rows, TensorView y,
                     Stream& stream);
 

@@ -1,5 +1,6 @@
 #include "kernels/residual_cpu.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/row_tiles.h"
@@ -24,13 +25,17 @@ void AddCpu(ConstTensorView a, ConstTensorView b, TensorView y, Stream& stream) 
   });
 }
 
+// A row may be named often, so that tiles are columns, each over all rows in order.
 template <typename T>
 void ScatterAddRowsCpu(ConstTensorView x, absl::Span<const int32_t> rows, TensorView y,
                        Stream& stream) {
-  ForEachRowTile(stream, x.rows, x.width, [&](int64_t first, int64_t count) {
-    for (int64_t row = first; row < first + count; ++row) {
-      T* sum = y.Row<T>(rows[row]);
-      AddElements(sum, x.Row<T>(row), x.width, sum);
+  constexpr int64_t kColumns = 256;
+  stream.pool().ParallelFor((x.width + kColumns - 1) / kColumns, [&](int64_t tile) {
+    const int64_t first = tile * kColumns;
+    const int64_t columns = std::min(kColumns, x.width - first);
+    for (int64_t row = 0; row < x.rows; ++row) {
+      T* const sum = y.Row<T>(rows[row]) + first;
+      AddElements(sum, x.Row<T>(row) + first, columns, sum);
     }
   });
 }

@@ -54,12 +54,15 @@ TEST(GatherRowsTest, RowsMayRepeatAndComeInAnyOrder) {
   }
 }
 
-TEST(ScatterAddRowsTest, AddsToTheNamedRowsAndLeavesTheOthers) {
+TEST(ScatterAddRowsTest, AddsToTheNamedRowsInOrderAndLeavesTheOthers) {
+  constexpr int64_t kWidth = 600;  // Three strips of columns.
   Random random(3);
   const TestMatrix x = TestMatrix::Normal(kRows / 2, kWidth, &random);
   const TestMatrix before = TestMatrix::Normal(kRows, kWidth, &random);
-  std::vector<int32_t> rows;
-  for (int32_t i = 0; i < x.rows(); ++i) rows.push_back(static_cast<int32_t>(kRows) - 2 - 2 * i);
+  std::vector<int32_t> rows;  // Every third one again and again.
+  for (int32_t i = 0; i < x.rows(); ++i) {
+    rows.push_back(i % 3 == 0 ? 7 : static_cast<int32_t>(kRows) - 2 - i);
+  }
   TestMatrix wanted = before.Copy();
   for (int64_t i = 0; i < x.rows(); ++i) {
     for (int64_t j = 0; j < kWidth; ++j) wanted.Row(rows[i])[j] += x.Row(i)[j];
