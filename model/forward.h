@@ -61,7 +61,8 @@ struct ForwardGroup {
 void ForwardEmbedding(const Model& model, ForwardGroup& group, Stream& stream);
 
 // Reads activations[layer].x; writes the layer's activations, its K/V, and activations[layer +
-// 1].x. REQUIRES: group.rows() <= scratch.rows_max(); positions lie within the context.
+// 1].x, which may be the memory of its own x. REQUIRES: group.rows() <= scratch.rows_max();
+// positions lie within the context.
 void ForwardLayer(const Model& model, int64_t layer, ForwardGroup& group, ForwardScratch& scratch,
                   Stream& stream);
 

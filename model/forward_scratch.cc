@@ -31,7 +31,6 @@ absl::StatusOr<ForwardScratch> ForwardScratch::Create(const Model& model, int64_
   for (const TensorSpec& spec : ForwardTensors(config, dtype, 0)) {
     plan.Add(&Of(scratch.unrecorded_, spec.tensor), spec.dtype, rows_max, spec.width);
   }
-  plan.Add(&scratch.odd_x_, dtype, rows_max, config.hidden);
   ASSIGN_OR_RETURN(scratch.memory_, plan.Allocate(device));
   return scratch;
 }
@@ -44,10 +43,9 @@ void ForwardScratch::FillUnrecorded(ForwardGroup& group) const {
     for (const TensorSpec& spec : ForwardTensors(config, model_->dtype(), layer)) {
       TensorView& view = Of(group.activations[layer], spec.tensor);
       if (view.data != nullptr) continue;
-      const bool odd_x = spec.tensor == ActivationTensor::kX && layer % 2 == 1;
-      const TensorView& memory = odd_x ? odd_x_ : Of(unrecorded_, spec.tensor);
-      view = memory.Rows(
-          0, spec.head_rows_only ? static_cast<int64_t>(group.head_rows.size()) : group.rows());
+      view = Of(unrecorded_, spec.tensor)
+                 .Rows(0, spec.head_rows_only ? static_cast<int64_t>(group.head_rows.size())
+                                              : group.rows());
     }
   }
 }

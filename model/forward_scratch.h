@@ -24,8 +24,9 @@ class ForwardScratch {
   int64_t rows_max() const { return rows_max_; }
 
   // Gives memory to every activation of `group` that has none (is not recorded): its tokens and
-  // head rows stand, its `activations` may be empty. Layers share this memory; only x of
-  // neighbouring layers is kept apart. So it holds one group at a time: valid until the next call.
+  // head rows stand, its `activations` may be empty. Layers share this memory, x included, which a
+  // layer reads no more when it writes the next one's. So it holds one group at a time: valid until
+  // the next call.
   void FillUnrecorded(ForwardGroup& group) const;
 
   // Temporaries of one ForwardLayer or ForwardLogits call. [rows_max, width] each.
@@ -48,7 +49,6 @@ class ForwardScratch {
   Buffer memory_;
   Temporaries temporaries_;
   LayerActivations unrecorded_;  // Shared by all layers.
-  TensorView odd_x_;             // x of odd layers.
 };
 
 }  // namespace alchemist

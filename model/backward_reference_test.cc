@@ -1,0 +1,163 @@
+// Every gradient of every family against the complex step through plain loops in double. The
+// measure is the same complex step in float: no tensor's relative error is more than twice the
+// largest that it makes. (Tensor by tensor the rule would be a matter of luck: some have 8
+// elements.)
+#include <algorithm>
+#include <complex>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "base/random.h"
+#include "gtest/gtest.h"
+#include "kernels/testing.h"
+#include "model/backward.h"
+#include "model/pass_testing.h"
+#include "model/random_model.h"
+#include "model/reference_model.h"
+
+namespace alchemist {
+namespace {
+
+constexpr int64_t kLength = 7;
+
+// Small enough for a forward pass per weight.
+ModelConfig SmallConfig(ModelFamily family) {
+  ModelConfig config = TinyModelConfig(family);
+  config.layers = 2;
+  config.hidden = 12;
+  config.ffn = 14;
+  config.heads = 2;
+  config.kv_heads = 1;
+  config.head_dim = 8;
+  config.vocab = 17;
+  return config;
+}
+
+// d objective / d tensor, one complex step an element. Real's smallest normal number is far below
+// the square of the step that the products of two steps come to.
+template <typename Real>
+std::vector<Real> StepGradient(const ReferenceModel<std::complex<Real>>& model,
+                               std::vector<std::complex<Real>>& tensor,
+                               const std::vector<int32_t>& tokens,
+                               const std::vector<ReferenceTarget>& targets) {
+  constexpr Real kStep = sizeof(Real) == 4 ? Real(1e-18) : Real(1e-100);
+  std::vector<Real> gradient;
+  for (std::complex<Real>& element : tensor) {
+    element.imag(kStep);
+    gradient.push_back(model.Objective(tokens, targets).imag() / kStep);
+    element.imag(0);
+  }
+  return gradient;
+}
+
+class Errors {
+ public:
+  void Add(const std::string& name, absl::Span<const float> got, absl::Span<const float> naive,
+           absl::Span<const double> reference) {
+    errors_.emplace_back(name, RelativeError(got, reference));
+    naive_largest_ = std::max(naive_largest_, RelativeError(naive, reference));
+  }
+  void ExpectAtMostTwiceNaive() const {
+    for (const auto& [name, error] : errors_) EXPECT_LE(error, 2 * naive_largest_) << name;
+  }
+  size_t count() const { return errors_.size(); }
+
+ private:
+  std::vector<std::pair<std::string, double>> errors_;
+  double naive_largest_ = 0;
+};
+
+class BackwardReferenceTest : public testing::TestWithParam<ModelFamily> {
+ protected:
+  BackwardReferenceTest()
+      : config_(SmallConfig(GetParam())),
+        model_(RandomModelForTest(config_, 1, machine_.device)),
+        adapter_(RandomAdapterForTest(config_, 2)) {
+    Random random(3);
+    text_.tokens = RandomTokens(kLength, config_.vocab, &random);
+    text_.head_rows = {2, 3, 5, 6};
+    trained_ = {{0, 0, 7}, {0, 1, 0}, {0, 2, 16}, {0, 3, 4}, {0, 1, 2}};
+    c_ = {-0.5f, 0.25f, -1.0f, 0.75f, -0.125f};
+    for (size_t t = 0; t < trained_.size(); ++t) {
+      targets_.push_back({text_.head_rows[trained_[t].head_row], trained_[t].token, c_[t]});
+    }
+  }
+
+  // Runs forward and backward of the text with `adapter` (or null).
+  void Run(const LoraAdapter* adapter, BackwardOptions options) {
+    text_.adapter = adapter;
+    TestForest forest(*model_, {text_}, &machine_);
+    forest.Forward(0);
+    const std::vector<BackwardNode> nodes = forest.Nodes();
+    auto pass =
+        BackwardPass::Create(*model_, nodes, trained_, options, machine_.device, machine_.stream);
+    ASSERT_TRUE(pass.ok());
+    (*pass)->Run(c_);
+  }
+
+  TestMachine machine_;
+  const ModelConfig config_;
+  const std::unique_ptr<TrainableModel> model_;
+  const std::unique_ptr<LoraAdapter> adapter_;
+  TestNode text_;
+  std::vector<TrainedToken> trained_;
+  std::vector<float> c_;
+  std::vector<ReferenceTarget> targets_;
+};
+
+TEST_P(BackwardReferenceTest, AdapterGradients) {
+  AdapterGradients gradients(*adapter_);
+  BackwardOptions options;
+  options.adapter_gradients = &gradients;
+  Run(adapter_.get(), options);
+  ReferenceModel<std::complex<double>> reference(*model_, adapter_.get());
+  ReferenceModel<std::complex<float>> naive(*model_, adapter_.get());
+  const auto reference_tensors = reference.AdapterTensors();
+  const auto naive_tensors = naive.AdapterTensors();
+  Errors errors;
+  for (int64_t layer = 0; layer < config_.layers; ++layer) {
+    for (const Linear linear : kLinears) {
+      for (const TensorView& got : {gradients.A(layer, linear), gradients.B(layer, linear)}) {
+        const size_t i = errors.count();
+        errors.Add(
+            reference_tensors[i].name, Flatten(got),
+            StepGradient(naive, naive_tensors[i].tensor->values, text_.tokens, targets_),
+            StepGradient(reference, reference_tensors[i].tensor->values, text_.tokens, targets_));
+      }
+    }
+  }
+  EXPECT_EQ(errors.count(), reference_tensors.size());
+  errors.ExpectAtMostTwiceNaive();
+}
+
+TEST_P(BackwardReferenceTest, FullGradients) {
+  auto gradients = ParameterSet::Create(config_, machine_.device);
+  ASSERT_TRUE(gradients.ok());
+  BackwardOptions options;
+  options.full_gradients = &*gradients;
+  Run(nullptr, options);
+  ReferenceModel<std::complex<double>> reference(*model_, nullptr);
+  ReferenceModel<std::complex<float>> naive(*model_, nullptr);
+  const auto reference_tensors = reference.Weights();
+  const auto naive_tensors = naive.Weights();
+  Errors errors;
+  for (size_t i = 0; i < reference_tensors.size(); ++i) {
+    for (const ParameterSet::Named& got : gradients->tensors()) {
+      if (got.name != reference_tensors[i].name) continue;
+      errors.Add(
+          got.name, Flatten(got.tensor),
+          StepGradient(naive, naive_tensors[i].tensor->values, text_.tokens, targets_),
+          StepGradient(reference, reference_tensors[i].tensor->values, text_.tokens, targets_));
+    }
+  }
+  EXPECT_EQ(errors.count(), gradients->tensors().size());
+  errors.ExpectAtMostTwiceNaive();
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, BackwardReferenceTest, testing::ValuesIn(kFamiliesForTest));
+
+}  // namespace
+}  // namespace alchemist
