@@ -1,0 +1,117 @@
+#include "trainer/item_pool.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace alchemist {
+namespace {
+
+using ::testing::ElementsAre;
+
+PooledItem Item(const std::string& id, int64_t tokens = 10) {
+  PooledItem item;
+  item.item.item_id = id;
+  item.item.completion_id = "completion of " + id;
+  item.item.prompt_tokens.resize(tokens - 4);
+  item.item.response_tokens.resize(4);
+  return item;
+}
+
+std::vector<std::string> Ids(const std::vector<PooledItem*>& batch) {
+  std::vector<std::string> ids;
+  for (const PooledItem* item : batch) ids.push_back(item->item.item_id);
+  return ids;
+}
+
+class ItemPoolTest : public testing::Test {
+ protected:
+  bool Add(PooledItem item) {
+    superseded_.reset();
+    return pool_.Add(std::move(item), &superseded_);
+  }
+
+  ItemPool pool_;
+  std::optional<PooledItem> superseded_;
+};
+
+TEST_F(ItemPoolTest, FirstPassesComeInOrderOfArrivalBeforeAnyLaterPass) {
+  for (const char* id : {"c", "a", "b"}) ASSERT_TRUE(Add(Item(id)));
+  const std::vector<PooledItem*> first = pool_.NextBatch({.items_max = 2});
+  EXPECT_THAT(Ids(first), ElementsAre("c", "a"));
+  for (PooledItem* item : first) pool_.Passed(*item);
+  ASSERT_TRUE(Add(Item("d")));
+  EXPECT_THAT(Ids(pool_.NextBatch({})), ElementsAre("b", "d", "c", "a"));
+}
+
+TEST_F(ItemPoolTest, LaterPassesGoRound) {
+  for (const char* id : {"a", "b", "c"}) ASSERT_TRUE(Add(Item(id)));
+  std::vector<std::string> order;
+  for (int turn = 0; turn < 7; ++turn) {
+    const std::vector<PooledItem*> batch = pool_.NextBatch({.items_max = 1});
+    order.push_back(Ids(batch)[0]);
+    pool_.Passed(*batch[0]);
+  }
+  EXPECT_THAT(order, ElementsAre("a", "b", "c", "a", "b", "c", "a"));
+  EXPECT_EQ(pool_.NextBatch({.items_max = 1})[0]->passes, 2);
+}
+
+TEST_F(ItemPoolTest, AnItemThatComesWithPassesWaitsForTheFirstPassesOfOthers) {
+  PooledItem resumed = Item("resumed");
+  resumed.passes = 3;
+  ASSERT_TRUE(Add(std::move(resumed)));
+  ASSERT_TRUE(Add(Item("new")));
+  EXPECT_THAT(Ids(pool_.NextBatch({})), ElementsAre("new", "resumed"));
+}
+
+TEST_F(ItemPoolTest, ABatchKeepsBothLimitsButIsNeverEmpty) {
+  ASSERT_TRUE(Add(Item("huge", 100)));
+  ASSERT_TRUE(Add(Item("x", 30)));
+  ASSERT_TRUE(Add(Item("y", 20)));
+  ASSERT_TRUE(Add(Item("z", 1 + 4)));
+  EXPECT_THAT(Ids(pool_.NextBatch({.tokens_max = 50})), ElementsAre("huge"));
+  pool_.Remove("huge");
+  EXPECT_THAT(Ids(pool_.NextBatch({.tokens_max = 50})), ElementsAre("x", "y"))
+      << "exactly full; nobody is overtaken";
+  EXPECT_THAT(Ids(pool_.NextBatch({.tokens_max = 49})), ElementsAre("x"));
+  EXPECT_THAT(Ids(pool_.NextBatch({.items_max = 2})), ElementsAre("x", "y"));
+  pool_.Clear();
+  EXPECT_TRUE(pool_.NextBatch({}).empty());
+}
+
+TEST_F(ItemPoolTest, AnItemIsTakenOnce) {
+  ASSERT_TRUE(Add(Item("a", 10)));
+  EXPECT_FALSE(Add(Item("a", 40)));
+  EXPECT_EQ(pool_.size(), 1);
+  EXPECT_EQ(pool_.NextBatch({})[0]->item.prompt_rows(), 6) << "the first one stays";
+}
+
+TEST_F(ItemPoolTest, ACorrectionTakesTheRatingsPlace) {
+  PooledItem rating = Item("rating");
+  rating.item.completion_id = "same";
+  rating.lease.emplace().lease_id = 7;
+  PooledItem correction = Item("correction");
+  correction.item.completion_id = "same";
+  correction.item.is_correction = true;
+  ASSERT_TRUE(Add(Item("other")));
+  ASSERT_TRUE(Add(std::move(rating)));
+  EXPECT_FALSE(superseded_.has_value());
+  ASSERT_TRUE(Add(std::move(correction)));
+  ASSERT_TRUE(superseded_.has_value());
+  EXPECT_EQ(superseded_->item.item_id, "rating");
+  EXPECT_EQ(superseded_->lease->lease_id, 7u) << "so that it can be given back";
+  EXPECT_THAT(Ids(pool_.NextBatch({})), ElementsAre("other", "correction"));
+}
+
+TEST_F(ItemPoolTest, TwoCorrectionsOfOneCompletionStay) {
+  for (const char* id : {"first", "second"}) {
+    PooledItem correction = Item(id);
+    correction.item.completion_id = "same";
+    correction.item.is_correction = true;
+    ASSERT_TRUE(Add(std::move(correction)));
+    EXPECT_FALSE(superseded_.has_value());
+  }
+  EXPECT_EQ(pool_.size(), 2);
+}
+
+}  // namespace
+}  // namespace alchemist
