@@ -1,0 +1,98 @@
+// Daemons: alchemist-server and alchemist-trainer as real processes on one model, in folders of
+// their own that go with this object. Either is started, stopped and killed in any order; both keep
+// their data over restarts. Waits go by conditions with a deadline, and end early when the server
+// has died; like the trainer's unit, they start a trainer again that exits to be started again.
+// Failures carry the daemons' logs. One test thread, but for client().
+#ifndef ALCHEMIST_TESTS_DAEMONS_H_
+#define ALCHEMIST_TESTS_DAEMONS_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "tests/process.h"
+#include "tools/client/alchemist_client.h"
+
+namespace alchemist {
+
+// How one start of a daemon differs from the plain one.
+struct DaemonStart {
+  std::vector<std::string> flags = {};    // Win over the defaults below.
+  std::string kill_point = {};            // ALCHEMIST_KILL_POINT; "" is none.
+  std::vector<std::string> wrapper = {};  // A command that execs the daemon, like prlimit.
+};
+
+class Daemons {
+ public:
+  static constexpr int64_t kDeadlineUs = 120'000'000;
+
+  // Makes its folders below TEST_TMPDIR.
+  explicit Daemons(std::string model_directory);
+  ~Daemons();
+
+  // Starts the server and waits until it answers.
+  absl::Status StartServer(const DaemonStart& start = {});
+  // As StartServer, without waiting: for starts that are meant to fail.
+  absl::Status SpawnServer(const DaemonStart& start = {});
+  // Starts the trainer and does not wait for it to attach.
+  absl::Status StartTrainer(const DaemonStart& start = {});
+  // SIGTERM; an error unless the daemon then exits with code 0.
+  absl::Status StopServer();
+  absl::Status StopTrainer();
+
+  Process& server() { return *server_; }
+  Process& trainer() { return *trainer_; }
+  AlchemistClient& client() { return *client_; }  // From StartServer to StopServer.
+  int port() const { return port_; }
+
+  const std::string& directory() const { return directory_; }
+  std::string runtime_dir() const { return directory_ + "/run"; }
+  std::string checkpoint_dir() const { return directory_ + "/checkpoints"; }
+  std::string kill_log() const { return directory_ + "/kill_points"; }
+
+  // Waits until `condition` holds. DeadlineExceeded naming `what`; Aborted when the server ends
+  // first.
+  absl::Status WaitFor(const std::string& what, const std::function<bool()>& condition,
+                       int64_t timeout_us = kDeadlineUs);
+  absl::Status WaitForTrainer(v1::TrainerState state);
+  // Until every one of these is DONE.
+  absl::Status WaitForDone(const std::vector<std::string>& feedback_ids);
+  absl::Status WaitForRevision(uint64_t number);
+  // Until no request runs, no record is leased and serving holds no K/V page: nothing leaked.
+  absl::Status WaitUntilNothingIsHeld();
+
+  // The logs of both, for a failure's message.
+  std::string Logs() const;
+
+ private:
+  absl::StatusOr<std::unique_ptr<Process>> Start(const std::string& program,
+                                                 const std::vector<std::string>& defaults,
+                                                 const DaemonStart& start,
+                                                 const std::string& log) const;
+  absl::Status Stop(Process& process);
+  absl::Status Supervise();
+
+  const std::string model_directory_;
+  const std::string directory_;
+  std::unique_ptr<Process> server_;
+  std::unique_ptr<Process> trainer_;
+  DaemonStart trainer_start_;
+  std::unique_ptr<AlchemistClient> client_;
+  int port_ = 0;
+};
+
+// Requests in one line each.
+v1::CompleteRequest GreedyRequest(const std::vector<int32_t>& prompt, int64_t max_tokens);
+v1::CompleteRequest GreedyRequest(const std::string& prompt, int64_t max_tokens);
+v1::SubmitFeedbackRequest CorrectionOf(const std::string& completion_id, const std::string& key,
+                                       const std::string& text);
+v1::SubmitFeedbackRequest RatingOf(const std::string& completion_id, const std::string& key,
+                                   int32_t value);
+
+}  // namespace alchemist
+
+#endif  // ALCHEMIST_TESTS_DAEMONS_H_

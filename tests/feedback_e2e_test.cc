@@ -1,0 +1,239 @@
+// What a client can rely on when it gives feedback to the running daemons.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/assert_ok.h"
+#include "tests/daemons.h"
+#include "tests/test_model.h"
+
+namespace alchemist {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr int64_t kPasses = 3;  // Daemons' default for --passes.
+
+class FeedbackE2eTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { ASSERT_OK(WriteTestModel(ModelFamily::kLlama, ModelDirectory())); }
+  static std::string ModelDirectory() { return ::testing::TempDir() + "/model"; }
+
+  // Asks, and returns the completion's id.
+  std::string Complete(uint64_t seed, int64_t prompt_tokens = 40) {
+    const auto answer =
+        daemons_.client().Complete(GreedyRequest(TestPrompt(prompt_tokens, seed), 8));
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    return answer.ok() ? answer->final.completion_id() : "";
+  }
+
+  // Submits, expecting `disposition`; returns the feedback's id.
+  std::string Submit(const v1::SubmitFeedbackRequest& request, v1::Disposition disposition) {
+    const auto response = daemons_.client().SubmitFeedback(request);
+    EXPECT_TRUE(response.ok()) << response.status();
+    if (!response.ok()) return "";
+    EXPECT_EQ(response->disposition(), disposition)
+        << v1::Disposition_Name(response->disposition());
+    return response->feedback_id();
+  }
+
+  absl::Status SubmitStatus(const v1::SubmitFeedbackRequest& request) {
+    return daemons_.client().SubmitFeedback(request).status();
+  }
+
+  // Everything the log lists is done, by exactly the passes it was given, and of `ids` nothing is
+  // missing.
+  void ExpectAllDoneOnce(const std::vector<std::string>& ids) {
+    const auto all = daemons_.client().ListFeedback();
+    ASSERT_OK(all);
+    std::set<std::string> listed;
+    for (const v1::Feedback& feedback : *all) {
+      EXPECT_TRUE(listed.insert(feedback.feedback_id()).second) << "listed twice";
+      EXPECT_LE(feedback.passes(), kPasses) << feedback.DebugString();
+    }
+    for (const std::string& id : ids) {
+      const auto feedback = daemons_.client().GetFeedback(id);
+      ASSERT_OK(feedback);
+      EXPECT_EQ(feedback->state(), v1::FEEDBACK_STATE_DONE);
+      EXPECT_EQ(feedback->passes(), kPasses) << feedback->DebugString();
+      EXPECT_GE(feedback->first_revision().number(), 1u) << feedback->DebugString();
+      EXPECT_TRUE(listed.contains(id)) << id;
+    }
+  }
+
+  Daemons daemons_{ModelDirectory()};
+};
+
+TEST_F(FeedbackE2eTest, FeedbackIsTrainedFromTheRecordAndItsStateCanBeFollowed) {
+  ASSERT_OK(daemons_.StartServer());
+  ASSERT_OK(daemons_.StartTrainer());
+  ASSERT_OK(daemons_.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
+  std::vector<std::string> ids;
+  for (uint64_t i = 0; i < 4; ++i) {
+    // At once after the answer, when the completion may not be durable yet.
+    const std::string id = Complete(i);
+    ids.push_back(Submit(i % 2 == 0 ? CorrectionOf(id, absl::StrCat("k", i), "right")
+                                    : RatingOf(id, absl::StrCat("k", i), 1),
+                         v1::DISPOSITION_RECORD_HELD));
+  }
+  ASSERT_OK(daemons_.WaitForDone(ids));
+  ExpectAllDoneOnce(ids);
+  for (const std::string& id : ids) {
+    EXPECT_TRUE(daemons_.client().GetFeedback(id)->record_reused());
+  }
+  const auto revisions = daemons_.client().ListRevisions();
+  ASSERT_OK(revisions);
+  EXPECT_GE(revisions->size(), 2u);
+  EXPECT_TRUE(revisions->back().serving());
+}
+
+TEST_F(FeedbackE2eTest, AKeyStandsForOneContent) {
+  ASSERT_OK(daemons_.StartServer());
+  const std::string completion = Complete(1);
+  const v1::SubmitFeedbackRequest request = CorrectionOf(completion, "key", "right");
+  const std::string id = Submit(request, v1::DISPOSITION_QUEUED);
+  EXPECT_EQ(Submit(request, v1::DISPOSITION_DUPLICATE), id);
+  EXPECT_EQ(SubmitStatus(CorrectionOf(completion, "key", "other")).code(),
+            absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(SubmitStatus(RatingOf(completion, "key", 1)).code(), absl::StatusCode::kAlreadyExists);
+  // Neither changed what was accepted, nor does a restart forget it.
+  ASSERT_OK(daemons_.StopServer());
+  ASSERT_OK(daemons_.StartServer());
+  EXPECT_EQ(Submit(request, v1::DISPOSITION_DUPLICATE), id);
+  const auto all = daemons_.client().ListFeedback();
+  ASSERT_OK(all);
+  ASSERT_EQ(all->size(), 1u);
+  EXPECT_EQ(all->front().correction().text(), "right");
+  EXPECT_EQ(all->front().idempotency_key(), "key");
+}
+
+TEST_F(FeedbackE2eTest, BadFeedbackIsRefusedByName) {
+  ASSERT_OK(daemons_.StartServer());
+  const std::string completion = Complete(1);
+  EXPECT_EQ(SubmitStatus(RatingOf("cmpl-unknown", "k", 1)).code(), absl::StatusCode::kNotFound);
+  const auto expect_invalid = [&](const v1::SubmitFeedbackRequest& request,
+                                  const std::string& field) {
+    const absl::Status status = SubmitStatus(request);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(field));
+  };
+  for (const int32_t value : {0, 2, -2, 1 << 30}) {
+    expect_invalid(RatingOf(completion, "k", value), "rating.value");
+  }
+  expect_invalid(RatingOf(completion, "", 1), "idempotency_key");
+  expect_invalid(RatingOf(completion, std::string(129, 'k'), 1), "idempotency_key");
+  expect_invalid(RatingOf("", "k", 1), "completion_id");
+  expect_invalid(CorrectionOf(completion, "k", ""), "correction.text");
+  expect_invalid(CorrectionOf(completion, "k", std::string((64 << 10) + 1, 'x')),
+                 "correction.text");
+  // Of the allowed bytes, but of more tokens than the context leaves.
+  expect_invalid(CorrectionOf(completion, "k", std::string(kTestContext, 'x')), "correction.text");
+  v1::SubmitFeedbackRequest no_kind;
+  no_kind.set_completion_id(completion);
+  no_kind.set_idempotency_key("k");
+  expect_invalid(no_kind, "kind");
+  EXPECT_EQ(daemons_.client().GetFeedback("fb-unknown").status().code(),
+            absl::StatusCode::kNotFound);
+  v1::ListFeedbackRequest page;
+  page.set_page_size(1001);
+  EXPECT_THAT(std::string(daemons_.client().ListFeedbackPage(page).status().message()),
+              HasSubstr("page_size"));
+  page.set_page_size(10);
+  page.set_page_token("not one");
+  EXPECT_THAT(std::string(daemons_.client().ListFeedbackPage(page).status().message()),
+              HasSubstr("page_token"));
+  EXPECT_TRUE(daemons_.client().ListFeedback()->empty());
+}
+
+TEST_F(FeedbackE2eTest, ARatingOfMinusOneIsStoredAndNeverTrained) {
+  ASSERT_OK(daemons_.StartServer());
+  ASSERT_OK(daemons_.StartTrainer());
+  ASSERT_OK(daemons_.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
+  const std::string bad = Submit(RatingOf(Complete(1), "bad", -1), v1::DISPOSITION_NOT_TRAINED_YET);
+  const std::string good = Submit(RatingOf(Complete(2), "good", 1), v1::DISPOSITION_RECORD_HELD);
+  ASSERT_OK(daemons_.WaitForDone({good}));
+  const auto feedback = daemons_.client().GetFeedback(bad);
+  ASSERT_OK(feedback);
+  EXPECT_EQ(feedback->state(), v1::FEEDBACK_STATE_STORED);
+  EXPECT_EQ(feedback->passes(), 0);
+}
+
+TEST_F(FeedbackE2eTest, ACorrectionWinsOverARating) {
+  ASSERT_OK(daemons_.StartServer());
+  const std::string completion = Complete(1);
+  const std::string rating = Submit(RatingOf(completion, "r", 1), v1::DISPOSITION_QUEUED);
+  const std::string correction =
+      Submit(CorrectionOf(completion, "c", "right"), v1::DISPOSITION_QUEUED);
+  Submit(RatingOf(completion, "late", 1), v1::DISPOSITION_REJECTED);
+  ASSERT_OK(daemons_.StartTrainer());
+  ASSERT_OK(daemons_.WaitForDone({correction}));
+  const auto superseded = daemons_.client().GetFeedback(rating);
+  ASSERT_OK(superseded);
+  EXPECT_EQ(superseded->state(), v1::FEEDBACK_STATE_STORED);
+  EXPECT_EQ(superseded->passes(), 0);
+  EXPECT_THAT(superseded->reason(), HasSubstr(correction));
+}
+
+TEST_F(FeedbackE2eTest, FeedbackWithoutItsRecordIsTrainedByRunningThePrompt) {
+  // Room for the records of a few prompts only.
+  ASSERT_OK(
+      daemons_.StartServer({.flags = {"--device_bytes=5242880", "--serving_kv_bytes=4194304"}}));
+  ASSERT_OK(daemons_.StartTrainer());
+  ASSERT_OK(daemons_.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
+  const std::string first = Complete(1, 200);
+  const auto held = daemons_.client().GetStatus();
+  ASSERT_OK(held);
+  uint64_t seed = 2;
+  for (; seed < 40; ++seed) {
+    const auto before = daemons_.client().GetStatus();
+    ASSERT_OK(before);
+    Complete(seed, 200);
+    const auto after = daemons_.client().GetStatus();
+    ASSERT_OK(after);
+    if (after->records() <= before->records()) break;  // The oldest, `first`, gave way.
+  }
+  ASSERT_LT(seed, 40u) << "no record was evicted";
+  const std::string id =
+      Submit(CorrectionOf(first, "late", "right"), v1::DISPOSITION_WILL_RECOMPUTE);
+  ASSERT_OK(daemons_.WaitForDone({id}));
+  ExpectAllDoneOnce({id});
+  EXPECT_FALSE(daemons_.client().GetFeedback(id)->record_reused());
+  EXPECT_EQ(daemons_.client().GetStatus()->tokens().first_pass_prompt_recomputed(), 200);
+}
+
+TEST_F(FeedbackE2eTest, FeedbackWaitsForATrainerAndSurvivesRestarts) {
+  ASSERT_OK(daemons_.StartServer());
+  std::vector<std::string> ids;
+  for (uint64_t i = 0; i < 3; ++i) {
+    ids.push_back(
+        Submit(CorrectionOf(Complete(i), absl::StrCat("k", i), "right"), v1::DISPOSITION_QUEUED));
+  }
+  const auto queued = daemons_.client().GetFeedback(ids[0]);
+  ASSERT_OK(queued);
+  EXPECT_EQ(queued->state(), v1::FEEDBACK_STATE_QUEUED);
+  EXPECT_EQ(daemons_.client().GetStatus()->feedback_queued(), 3);
+  ASSERT_OK(daemons_.StopServer());
+  ASSERT_OK(daemons_.StartServer());
+  EXPECT_EQ(daemons_.client().GetStatus()->feedback_queued(), 3);
+  ASSERT_OK(daemons_.StartTrainer());
+  ASSERT_OK(daemons_.WaitForDone(ids));
+  ASSERT_OK(daemons_.StopTrainer());
+  // Both come back: what was done stays done, and is not trained again.
+  ASSERT_OK(daemons_.StopServer());
+  ASSERT_OK(daemons_.StartServer());
+  ASSERT_OK(daemons_.StartTrainer());
+  ASSERT_OK(daemons_.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
+  const std::string later =
+      Submit(CorrectionOf(Complete(9), "later", "right"), v1::DISPOSITION_RECORD_HELD);
+  ASSERT_OK(daemons_.WaitForDone({later}));
+  ids.push_back(later);
+  ExpectAllDoneOnce(ids);
+  EXPECT_EQ(daemons_.client().GetStatus()->feedback_queued(), 0);
+}
+
+}  // namespace
+}  // namespace alchemist

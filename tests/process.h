@@ -1,0 +1,60 @@
+// Process: a program started by a test, in a session of its own as systemd starts daemons, with its
+// output in a file. The destructor kills its whole process group. One test thread.
+#ifndef ALCHEMIST_TESTS_PROCESS_H_
+#define ALCHEMIST_TESTS_PROCESS_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/file.h"
+#include "base/status.h"
+
+namespace alchemist {
+
+class Process {
+ public:
+  struct Options {
+    std::vector<std::string> command;  // The program's path, then its arguments.
+    std::vector<std::pair<std::string, std::string>> environment = {};  // Beside the test's own.
+    std::string log_path = {};                                          // Appended to.
+  };
+  static absl::StatusOr<std::unique_ptr<Process>> Start(Options options);
+  ~Process();
+
+  pid_t pid() const { return pid_; }
+  void Signal(int signal) const;
+  // Waits until it has ended; false when it has not within `timeout_us`.
+  bool WaitForExit(int64_t timeout_us);
+  bool running() { return !WaitForExit(0); }
+  // As waitpid(2) gives it; nullopt while it runs.
+  std::optional<int> wait_status() const { return wait_status_; }
+  bool exited_with(int code) const;
+  bool killed_by(int signal) const;
+
+  // Of the running process, from /proc.
+  int64_t CountDescriptors() const;
+  int64_t CountThreads() const;
+  // Everything the process wrote, with that of earlier ones with the same log.
+  std::string Log() const;
+
+ private:
+  explicit Process(std::string log_path) : log_path_(std::move(log_path)) {}
+
+  const std::string log_path_;
+  pid_t pid_ = -1;
+  FileDescriptor pidfd_;
+  std::optional<int> wait_status_;
+};
+
+// The path of a program of this project that the test lists in its `data`.
+std::string ProgramPath(const std::string& label_path);
+
+}  // namespace alchemist
+
+#endif  // ALCHEMIST_TESTS_PROCESS_H_
