@@ -6,6 +6,7 @@
 #include <grpcpp/grpcpp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstring>
@@ -22,29 +23,41 @@ namespace {
 constexpr int64_t kTimeoutUs = 30'000'000;
 constexpr int kDescriptors = 253;  // SCM_MAX_FD: the kernel passes no more in one packet.
 
-absl::StatusOr<AttachReply> ReadReply(int socket) {
+struct Attached {
+  AttachReply reply;
+  uint64_t canary = 0;  // The arena's first word, as only a mapping shows it.
+};
+
+absl::StatusOr<Attached> ReadReply(int socket) {
   ASSIGN_OR_RETURN(const Packet packet,
                    ReceivePacket(socket, sizeof(AttachReply), kAttachDescriptorsMax, kTimeoutUs));
-  AttachReply reply;
-  if (packet.bytes.size() != sizeof(reply)) return absl::InternalError("a short reply");
-  std::memcpy(&reply, packet.bytes.data(), sizeof(reply));
-  if (reply.status != AttachStatus::kAccepted) return absl::InternalError("not accepted");
-  return reply;
+  Attached attached;
+  if (packet.bytes.size() != sizeof(attached.reply)) return absl::InternalError("a short reply");
+  std::memcpy(&attached.reply, packet.bytes.data(), sizeof(attached.reply));
+  if (attached.reply.status != AttachStatus::kAccepted) return absl::InternalError("not accepted");
+  const ssize_t bytes = pread(packet.fds[kArenaFd].get(), &attached.canary, sizeof(uint64_t), 0);
+  if (bytes != sizeof(uint64_t)) return ErrnoStatus("pread", "arena");
+  return attached;
 }
 
-absl::Status ExpectRefused(const std::string& link_socket, const std::string& secret,
-                           uint64_t store_epoch, uint64_t session_epoch) {
+v1::TrainerMessage HelloOf(const Attached& attached) {
+  v1::TrainerMessage hello;
+  hello.mutable_epochs()->set_store_epoch(attached.reply.store_epoch);
+  hello.mutable_epochs()->set_session_epoch(attached.reply.session_epoch);
+  hello.set_sequence(1);
+  hello.mutable_hello()->set_canary(attached.canary);
+  hello.mutable_hello()->set_session_secret(
+      std::string(attached.reply.secret.begin(), attached.reply.secret.end()));
+  return hello;
+}
+
+absl::Status ExpectRefused(const std::string& link_socket, const v1::TrainerMessage& hello) {
   const auto channel =
       grpc::CreateChannel("unix:" + link_socket, grpc::InsecureChannelCredentials());
   const auto stub = v1::Link::NewStub(channel);
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::microseconds(kTimeoutUs));
   const auto stream = stub->Session(&context);
-  v1::TrainerMessage hello;
-  hello.mutable_epochs()->set_store_epoch(store_epoch);
-  hello.mutable_epochs()->set_session_epoch(session_epoch);
-  hello.set_sequence(1);
-  hello.mutable_hello()->set_session_secret(secret);
   stream->Write(hello);
   v1::ServerMessage message;
   if (stream->Read(&message)) return absl::InternalError("the server let a stranger in");
@@ -53,21 +66,28 @@ absl::Status ExpectRefused(const std::string& link_socket, const std::string& se
   return absl::InternalError("refused otherwise: " + status.error_message());
 }
 
+// Each hello is right but for one thing.
 absl::Status TrySecrets(const std::string& store_socket, const std::string& link_socket) {
   ASSIGN_OR_RETURN(const FileDescriptor socket, ConnectSeqpacket(store_socket));
-  ASSIGN_OR_RETURN(const AttachReply reply, ReadReply(socket.get()));
-  const std::string secret(reply.secret.begin(), reply.secret.end());
-  std::string wrong = secret;
-  wrong[15] ^= 1;
-  const uint64_t store = reply.store_epoch;
-  const uint64_t session = reply.session_epoch;
-  RETURN_IF_ERROR(ExpectRefused(link_socket, wrong, store, session));
-  RETURN_IF_ERROR(ExpectRefused(link_socket, "", store, session));
-  RETURN_IF_ERROR(ExpectRefused(link_socket, secret.substr(0, 15), store, session));
-  RETURN_IF_ERROR(ExpectRefused(link_socket, secret, store + 1, session));
-  RETURN_IF_ERROR(ExpectRefused(link_socket, secret, store, session + 1));
-  // All is right but the canary, which only the mapping shows.
-  return ExpectRefused(link_socket, secret, store, session);
+  ASSIGN_OR_RETURN(const Attached attached, ReadReply(socket.get()));
+  const v1::TrainerMessage right = HelloOf(attached);
+  const std::string& secret = right.hello().session_secret();
+  std::string other = secret;
+  other[15] ^= 1;
+  for (const std::string& wrong : {other, std::string(), secret.substr(0, 15), secret + "0"}) {
+    v1::TrainerMessage hello = right;
+    hello.mutable_hello()->set_session_secret(wrong);
+    RETURN_IF_ERROR(ExpectRefused(link_socket, hello));
+  }
+  v1::TrainerMessage hello = right;
+  hello.mutable_hello()->set_canary(attached.canary + 1);
+  RETURN_IF_ERROR(ExpectRefused(link_socket, hello));
+  hello = right;
+  hello.mutable_epochs()->set_store_epoch(attached.reply.store_epoch + 1);
+  RETURN_IF_ERROR(ExpectRefused(link_socket, hello));
+  hello = right;
+  hello.mutable_epochs()->set_session_epoch(attached.reply.session_epoch + 1);
+  return ExpectRefused(link_socket, hello);
 }
 
 absl::Status SendGarbage(const std::string& store_socket) {
