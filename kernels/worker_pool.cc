@@ -57,7 +57,8 @@ bool SpinUntil(const Done& done) {
 
 absl::Status SetIdlePriority() {
   sched_param param = {};
-  if (sched_setscheduler(0, SCHED_IDLE, &param) != 0) {
+  // Threads made by this one do not inherit it: heartbeats and gRPC's threads must not be late.
+  if (sched_setscheduler(0, SCHED_IDLE | SCHED_RESET_ON_FORK, &param) != 0) {
     return ErrnoStatus("sched_setscheduler", "SCHED_IDLE");
   }
   return absl::OkStatus();

@@ -91,17 +91,22 @@ absl::StatusOr<std::shared_ptr<const ServedRevision>> AdapterRegistry::Pin(
   if (it != sessions_.end() && now_us - it->second.begun_us < options_.session_revision_us) {
     return it->second.revision;
   }
-  if (static_cast<int64_t>(sessions_.size()) >= options_.sessions_max) DropOldSessions(now_us);
+  // Past the bound all sessions go: they only lose their pin.
+  if (static_cast<int64_t>(sessions_.size()) >= options_.sessions_max) sessions_.clear();
   sessions_[session_id] = {serving_, now_us};
   return serving_;
 }
 
-// Past the bound all sessions go: they only lose their pin.
-void AdapterRegistry::DropOldSessions(int64_t now_us) {
+void AdapterRegistry::OnRollback(std::shared_ptr<const ServedRevision> revision) {
+  serving_ = std::move(revision);
+  sessions_.clear();
+}
+
+void AdapterRegistry::DropOldSessions() {
+  const int64_t now_us = clock_->MonotonicUs();
   std::erase_if(sessions_, [&](const auto& entry) {
     return now_us - entry.second.begun_us >= options_.session_revision_us;
   });
-  if (static_cast<int64_t>(sessions_.size()) >= options_.sessions_max) sessions_.clear();
 }
 
 absl::StatusOr<std::shared_ptr<const LoraAdapter>> AdapterRegistry::CheckCandidate(

@@ -59,6 +59,10 @@ class AdapterRegistry {
   void SetServing(std::shared_ptr<const ServedRevision> revision) {
     serving_ = std::move(revision);
   }
+  // Sessions leave what was rolled back, too.
+  void OnRollback(std::shared_ptr<const ServedRevision> revision);
+  // Lets go of revisions that only ended sessions hold.
+  void DropOldSessions();
 
   // ---- Log thread ----
   // Checks a candidate (its name, digest, shapes, finiteness) without moving it.
@@ -87,7 +91,6 @@ class AdapterRegistry {
   absl::Status CreateFirstRevision(FeedbackLog& log) const;
   absl::StatusOr<std::shared_ptr<const ServedRevision>> Load(const RevisionId& id) const;
   std::string DirectoryOf(int64_t number) const;
-  void DropOldSessions(int64_t now_us);
 
   const Options options_;
   const Model* const model_;

@@ -2,6 +2,8 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <future>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,22 +67,27 @@ class AdminServiceImpl final : public v1::AdminService::Service {
     if (const absl::Status status = CheckAdapter(request->adapter_id()); !status.ok()) {
       return ToGrpcStatus(status);
     }
-    std::shared_ptr<const ServedRevision> revision;
-    absl::Status status = CallLog(*log_, [&](FeedbackLog& log) -> absl::Status {
-      ASSIGN_OR_RETURN(revision,
-                       loop_->registry().RollBack(static_cast<int64_t>(request->number()), log));
-      return absl::OkStatus();
-    });
+    // What serves changes in the order in which the log committed it, publishes included.
+    const auto revision = std::make_shared<std::shared_ptr<const ServedRevision>>();
+    const auto result = std::make_shared<std::promise<absl::Status>>();
+    const auto number = static_cast<int64_t>(request->number());
+    absl::Status status = log_->Post(
+        [this, number, revision](FeedbackLog& log) -> absl::Status {
+          ASSIGN_OR_RETURN(*revision, loop_->registry().RollBack(number, log));
+          return absl::OkStatus();
+        },
+        [this, revision, result](absl::Status rolled_back) {
+          if (!rolled_back.ok()) return result->set_value(std::move(rolled_back));
+          loop_->PostInternal([this, revision, result] {
+            loop_->registry().OnRollback(*revision);
+            loop_->feed().OnRollback();
+            result->set_value(absl::OkStatus());
+          });
+        });
+    if (status.ok()) status = result->get_future().get();
     if (status.ok()) {
-      status = loop_->Call([&] {
-        loop_->registry().SetServing(revision);
-        loop_->feed().OnRollback();
-        return absl::OkStatus();
-      });
-    }
-    if (status.ok()) {
-      LOG(INFO) << "rolled back to revision " << revision->id.number;
-      *response->mutable_revision() = ToMessage(revision->id);
+      LOG(INFO) << "rolled back to revision " << (*revision)->id.number;
+      *response->mutable_revision() = ToMessage((*revision)->id);
     }
     return ToGrpcStatus(status);
   }

@@ -94,14 +94,26 @@ bool Batcher::BeginRecord(Sequence& sequence) {
   return true;
 }
 
-void Batcher::DropCancelled() {
+// Cancelled calls, and those whose reader holds a slot without taking anything.
+void Batcher::DropGone() {
   for (const std::unique_ptr<Sequence>& sequence : running_) {
-    if (!sequence->stream->cancelled) continue;
+    if (!sequence->stream->cancelled && !ReaderIsGone(*sequence)) continue;
     EndRecord(*sequence);
+    sequence->stream->events.Close();
     sequence->finished = true;
   }
   RemoveFinished();
   std::erase_if(waiting_, [](const auto& sequence) { return sequence->stream->cancelled.load(); });
+}
+
+bool Batcher::ReaderIsGone(Sequence& sequence) const {
+  if (sequence.stream->HasRoom()) {
+    sequence.no_room_since_us = 0;
+    return false;
+  }
+  const int64_t now_us = parts_.clock->MonotonicUs();
+  if (sequence.no_room_since_us == 0) sequence.no_room_since_us = now_us;
+  return now_us - sequence.no_room_since_us >= options_.reader_timeout_us;
 }
 
 StepPlan Batcher::Plan() const {
@@ -113,7 +125,7 @@ StepPlan Batcher::Plan() const {
 }
 
 bool Batcher::RunStep() {
-  DropCancelled();
+  DropGone();
   Admit();
   const StepPlan plan = Plan();
   if (plan.empty()) return false;

@@ -34,6 +34,7 @@ struct BatcherOptions {
   int64_t waiting_max = 256;
   SchedulerLimits scheduler;
   bool record_prompts = true;
+  int64_t reader_timeout_us = 30'000'000;  // A reader that takes nothing for this long is gone.
 };
 
 // A completion that ended by itself, for the log; `record_id` is 0 when nothing was recorded.
@@ -89,7 +90,8 @@ class Batcher {
   void Admit();
   bool Start(Sequence& sequence);
   bool BeginRecord(Sequence& sequence);
-  void DropCancelled();
+  void DropGone();
+  bool ReaderIsGone(Sequence& sequence) const;
   StepPlan Plan() const;
   void AddPart(StepGroup& group, Sequence& sequence, int64_t rows);
   void RecordGroup(StepGroup& recorded, StepGroup& unrecorded);

@@ -74,6 +74,9 @@ class CompletionServiceImpl final : public v1::CompletionService::Service {
     for (;;) {
       std::optional<CompletionEvent> event = stream.events.Pop(kPollCancelledUs);
       if (context.IsCancelled()) return grpc::Status::CANCELLED;
+      if (!event.has_value() && stream.events.closed()) {
+        return ToGrpcStatus(absl::DeadlineExceededError("the answer was not read for too long"));
+      }
       if (!event.has_value()) continue;
       if (auto* chunk = std::get_if<CompletionChunk>(&*event)) {
         if (!writer.Write(ToMessage(std::move(*chunk)))) return grpc::Status::CANCELLED;

@@ -45,6 +45,7 @@ struct Sequence {
   int64_t prompt_rows_done = 0;
   std::vector<int32_t> output;   // Sampled tokens; the last one is not run yet.
   std::vector<float> log_probs;  // Of output.
+  int64_t no_room_since_us = 0;  // When its reader fell behind; 0: it keeps up.
   bool finished = false;
 };
 

@@ -59,7 +59,9 @@ namespace alchemist {
 namespace {
 
 constexpr int kMessageBytesMax = 4 << 20;
-constexpr int kGrpcThreadsMax = 256;
+// On the link: a record's descriptor grows with the model's layers, a hello with all feedback.
+constexpr int kLinkMessageBytesMax = 512 << 20;
+constexpr int kGrpcThreadsSpare = 64;  // Beside a thread for each completion.
 
 absl::StatusOr<LoraConfig> AdapterConfigFromFlags() {
   LoraConfig config;
@@ -144,11 +146,12 @@ struct Listeners {
   int port = 0;
 };
 
-void LimitServer(grpc::ServerBuilder& builder) {
+void LimitServer(grpc::ServerBuilder& builder, int message_bytes_max) {
   grpc::ResourceQuota quota("alchemist");
-  quota.SetMaxThreads(kGrpcThreadsMax);
+  quota.SetMaxThreads(kGrpcThreadsSpare + static_cast<int>(absl::GetFlag(FLAGS_running_max) +
+                                                           absl::GetFlag(FLAGS_waiting_max)));
   builder.SetResourceQuota(quota);
-  builder.SetMaxReceiveMessageSize(kMessageBytesMax);
+  builder.SetMaxReceiveMessageSize(message_bytes_max);
 }
 
 absl::StatusOr<Listeners> Listen(ServerRuntime& runtime, const ServerOptions& options) {
@@ -162,7 +165,7 @@ absl::StatusOr<Listeners> Listen(ServerRuntime& runtime, const ServerOptions& op
       MakeAdminService(&runtime.model(), &runtime.tokenizer(), &runtime.log(), &runtime.loop()));
   services.push_back(MakeLinkService(&runtime.loop()));
   grpc::ServerBuilder clients;
-  LimitServer(clients);
+  LimitServer(clients, kMessageBytesMax);
   clients.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // Two servers on one port is a mistake.
   clients.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 100);
   clients.AddListeningPort(absl::GetFlag(FLAGS_listen_address), grpc::InsecureServerCredentials(),
@@ -175,7 +178,7 @@ absl::StatusOr<Listeners> Listen(ServerRuntime& runtime, const ServerOptions& op
   }
   unlink(options.link_socket().c_str());
   grpc::ServerBuilder link;
-  LimitServer(link);
+  LimitServer(link, kLinkMessageBytesMax);
   link.AddListeningPort("unix:" + options.link_socket(), grpc::InsecureServerCredentials());
   link.RegisterService(services[3].get());
   const mode_t mask = umask(0177);

@@ -138,9 +138,7 @@ absl::Status ServerRuntime::ListenForTrainer() {
   RETURN_IF_ERROR(
       CopyToField(options_.link_socket(), absl::MakeSpan(reply.link_socket), "--runtime_dir"));
   listen.on_event = [this](AttachEvent event) {
-    const absl::Status posted =
-        loop_->Post([this, event = std::move(event)] { loop_->feed().OnAttachEvent(event); });
-    if (!posted.ok()) LOG(WARNING) << "attach: " << posted;
+    loop_->PostInternal([this, event = std::move(event)] { loop_->feed().OnAttachEvent(event); });
   };
   ASSIGN_OR_RETURN(listener_, AttachListener::Create(std::move(listen)));
   listener_->Start();

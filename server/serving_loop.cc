@@ -41,11 +41,7 @@ absl::StatusOr<std::unique_ptr<ServingLoop>> ServingLoop::Create(const ServingLo
       .store_epoch = p.store_epoch,
       .canary = p.canary,
       .base = {p.model->base_digest(), p.tokenizer->digest()},
-      .post_to_loop =
-          [self](Command command) {
-            const absl::Status posted = self->Post(std::move(command));
-            if (!posted.ok()) LOG(WARNING) << "serving loop: " << posted;
-          },
+      .post_to_loop = [self](Command command) { self->PostInternal(std::move(command)); },
       .kill_trainer = p.kill_trainer,
       .end_attachment = p.end_attachment,
   });
@@ -56,6 +52,11 @@ absl::Status ServingLoop::Post(Command command) {
   if (commands_.Push(std::move(command), kPostTimeoutUs)) return absl::OkStatus();
   return absl::UnavailableError(commands_.closed() ? "the server is stopping"
                                                    : "the serving loop does not keep up");
+}
+
+void ServingLoop::PostInternal(Command command) {
+  CHECK(internal_.TryPush(std::move(command))) << "a million commands of the server's own threads";
+  commands_.TryPush([] {});  // Wakes the loop; when the queue is full it is awake.
 }
 
 absl::Status ServingLoop::Call(std::function<absl::Status()> command) {
@@ -86,6 +87,7 @@ bool ServingLoop::RunOnce() {
 }
 
 void ServingLoop::RunCommands() {
+  while (std::optional<Command> command = internal_.TryPop()) (*command)();
   while (std::optional<Command> command = commands_.TryPop()) (*command)();
 }
 
@@ -94,6 +96,7 @@ void ServingLoop::Tick() {
   if (now_us < next_tick_us_) return;
   next_tick_us_ = now_us + kTickUs;
   feed_->Tick();
+  parts_.registry->DropOldSessions();
   parts_.store->EvictOlderThan(now_us - options_.record_ttl_us);
 }
 

@@ -32,6 +32,7 @@ class ServingLoop {
  public:
   using Command = std::function<void()>;
   static constexpr int64_t kCommandsMax = 4096;
+  static constexpr int64_t kInternalMax = int64_t{1} << 20;
   static constexpr int64_t kIdleWaitUs = 20'000;
 
   struct Parts {
@@ -57,6 +58,9 @@ class ServingLoop {
   // ---- Any thread ----
   // Runs `command` on the loop's thread. Unavailable when the loop stops or its queue stays full.
   absl::Status Post(Command command);
+  // For the server's own threads (log, attach listener), which have few commands under way and must
+  // neither wait nor lose one: what they report cannot be asked for again.
+  void PostInternal(Command command);
   // As Post, and waits for what `command` returns.
   absl::Status Call(std::function<absl::Status()> command);
   void Stop();  // Refuses new commands; Run returns after what is queued.
@@ -81,6 +85,7 @@ class ServingLoop {
   const ServingLoopOptions options_;
   const Parts parts_;
   BoundedQueue<Command> commands_{kCommandsMax};
+  BoundedQueue<Command> internal_{kInternalMax};
   std::unique_ptr<Batcher> batcher_;
   std::unique_ptr<TrainerFeed> feed_;
   int64_t next_tick_us_ = 0;

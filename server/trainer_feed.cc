@@ -12,8 +12,9 @@
 namespace alchemist {
 namespace {
 
-constexpr int64_t kFetchMax = 64;    // Items of one read of the log.
-constexpr int64_t kReplayMax = 256;  // Items of one ReplayBatch.
+constexpr int64_t kFetchRetryUs = 1'000'000;  // After the log failed.
+constexpr int64_t kFetchMax = 64;             // Items of one read of the log.
+constexpr int64_t kReplayMax = 256;           // Items of one ReplayBatch.
 
 bool SameSecret(const std::string& got, const std::array<uint8_t, 16>& wanted) {
   if (got.size() != wanted.size()) return false;
@@ -47,6 +48,18 @@ absl::Status CheckParent(const PublishCandidate& candidate, FeedbackLog& log) {
   return absl::FailedPreconditionError(absl::StrCat("publish: parent ", candidate.parent,
                                                     " is not served, revision ", row.serving.number,
                                                     " is"));
+}
+
+// Whether a trainer whose checkpoint has `digest` and descends from revision `parent` must begin at
+// `serving` instead: it descends from another one, or was itself published and then rolled back.
+absl::StatusOr<bool> MustAdopt(const RevisionId& serving, int64_t parent, const std::string& digest,
+                               FeedbackLog& log) {
+  if (serving.digest == digest) return false;
+  if (serving.number != parent) return true;
+  ASSIGN_OR_RETURN(const std::vector<RevisionRow> later,
+                   log.revisions().List(kDefaultAdapter, parent + 1, RevisionTable::kPageMax));
+  return std::any_of(later.begin(), later.end(),
+                     [&](const RevisionRow& row) { return row.revision.digest == digest; });
 }
 
 }  // namespace
@@ -109,27 +122,31 @@ void TrainerFeed::OnHello(const v1::TrainerMessage& message, std::shared_ptr<Lin
   }
   const uint64_t epoch = session_.epoch();
   const int64_t step = hello.step();
-  const int64_t serving = parts_.registry->serving()->id.number;
+  const RevisionId serving = parts_.registry->serving()->id;
   std::vector<FeedbackProgress> passes = ProgressOf(hello.passes());
+  const auto adopt = std::make_shared<bool>(false);
   // The checkpoint is the truth about passes; but the served weights, from which a trainer begins
   // whose checkpoint does not descend from them, may hold more.
   const absl::Status posted = parts_.log->Post(
-      [=](FeedbackLog& log) mutable -> absl::Status {
+      [=, parent = static_cast<int64_t>(hello.parent()),
+       digest = hello.checkpoint_digest()](FeedbackLog& log) mutable -> absl::Status {
+        ASSIGN_OR_RETURN(*adopt, MustAdopt(serving, parent, digest, log));
         ASSIGN_OR_RETURN(const std::vector<FeedbackPasses> lineage,
-                         log.revisions().PassesInLineage(kDefaultAdapter, serving));
+                         log.revisions().PassesInLineage(kDefaultAdapter, serving.number));
         RaisePasses(lineage, passes);
         RETURN_IF_ERROR(log.feedback().ResetPasses(passes));
         return log.steps().RestartFrom(step);
       },
-      [this, epoch, outbox, ready](absl::Status status) {
-        parts_.post_to_loop(
-            [this, epoch, status, outbox, ready] { FinishHello(epoch, status, outbox, ready); });
+      [this, epoch, outbox, ready, adopt](absl::Status status) {
+        parts_.post_to_loop([this, epoch, status, outbox, ready, adopt] {
+          FinishHello(epoch, status, outbox, *adopt, ready);
+        });
       });
   if (!posted.ok()) ready(posted);
 }
 
 void TrainerFeed::FinishHello(uint64_t session_epoch, absl::Status status,
-                              std::shared_ptr<LinkOutbox> outbox,
+                              std::shared_ptr<LinkOutbox> outbox, bool adopt,
                               const std::function<void(absl::Status)>& ready) {
   KILL_POINT("server.hello_logged");
   if (status.ok() &&
@@ -152,6 +169,7 @@ void TrainerFeed::FinishHello(uint64_t session_epoch, absl::Status status,
   welcome.set_revisions_dir(parts_.registry->revisions_dir());
   welcome.set_incoming_dir(parts_.registry->incoming_dir());
   welcome.set_training_paused(paused_);
+  welcome.set_adopt_serving(adopt);
   Send(std::move(message));
   LOG(INFO) << "trainer session " << session_epoch << " is active";
 }
@@ -223,7 +241,7 @@ void TrainerFeed::Tick() {
 
 void TrainerFeed::FetchItems() {
   if (!session_.MayLease() || outbox_ == nullptr || paused_ || fetching_ || !more_in_log_ ||
-      credit_ == 0) {
+      credit_ == 0 || parts_.clock->MonotonicUs() < fetch_after_us_) {
     return;
   }
   fetching_ = true;
@@ -239,7 +257,10 @@ void TrainerFeed::FetchItems() {
       [this, found, epoch, limit](absl::Status status) {
         parts_.post_to_loop([this, found, epoch, limit, status] {
           fetching_ = false;
-          if (!status.ok()) LOG(ERROR) << "reading unfinished feedback: " << status;
+          if (!status.ok()) {
+            LOG(ERROR) << "reading unfinished feedback: " << status;
+            fetch_after_us_ = parts_.clock->MonotonicUs() + kFetchRetryUs;
+          }
           if (!status.ok() || epoch != session_.epoch() || outbox_ == nullptr) {
             more_in_log_ = true;
             return;

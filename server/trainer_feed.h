@@ -76,7 +76,7 @@ class TrainerFeed {
  private:
   void Apply(SessionAction action);
   void FinishHello(uint64_t session_epoch, absl::Status status, std::shared_ptr<LinkOutbox> outbox,
-                   const std::function<void(absl::Status)>& ready);
+                   bool adopt, const std::function<void(absl::Status)>& ready);
   void Fail(absl::string_view why);
   void Send(v1::ServerMessage message);
   void SendItems(const std::vector<UnfinishedFeedback>& unfinished);
@@ -103,6 +103,7 @@ class TrainerFeed {
   int64_t sent_seq_ = 0;  // The log is sent up to here.
   bool more_in_log_ = false;
   bool fetching_ = false;
+  int64_t fetch_after_us_ = 0;
   bool paused_ = false;
   uint64_t stale_messages_ = 0;
   v1::TokenCounts tokens_;

@@ -1,0 +1,51 @@
+#include "trainer/item_pool.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+namespace alchemist {
+
+bool ItemPool::Add(PooledItem item, std::optional<PooledItem>* superseded) {
+  if (items_.contains(item.item.item_id)) return false;
+  if (item.item.is_correction) {
+    const auto rating = std::find_if(items_.begin(), items_.end(), [&](const auto& entry) {
+      return !entry.second->item.is_correction &&
+             entry.second->item.completion_id == item.item.completion_id;
+    });
+    if (rating != items_.end()) {
+      *superseded = std::move(*rating->second);
+      items_.erase(rating);
+    }
+  }
+  item.turn = next_turn_++;
+  const std::string id = item.item.item_id;
+  items_[id] = std::make_unique<PooledItem>(std::move(item));
+  return true;
+}
+
+std::vector<PooledItem*> ItemPool::NextBatch(const BatchLimits& limits) {
+  std::vector<PooledItem*> order;
+  for (const auto& [id, item] : items_) order.push_back(item.get());
+  std::sort(order.begin(), order.end(), [](const PooledItem* a, const PooledItem* b) {
+    return std::tie(a->passes, a->turn) < std::tie(b->passes, b->turn);
+  });
+  std::vector<PooledItem*> batch;
+  int64_t tokens = 0;
+  for (PooledItem* item : order) {
+    tokens += item->item.prompt_rows() + static_cast<int64_t>(item->item.response_tokens.size());
+    const bool full = static_cast<int64_t>(batch.size()) == limits.items_max;
+    if (!batch.empty() && (full || tokens > limits.tokens_max)) break;
+    batch.push_back(item);
+  }
+  return batch;
+}
+
+void ItemPool::Passed(PooledItem& item) {
+  ++item.passes;
+  item.turn = next_turn_++;
+}
+
+void ItemPool::Remove(const std::string& item_id) { items_.erase(item_id); }
+
+}  // namespace alchemist
