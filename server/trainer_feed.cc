@@ -45,9 +45,8 @@ absl::Status CheckParent(const PublishCandidate& candidate, FeedbackLog& log) {
   ASSIGN_OR_RETURN(const AdapterRow row, log.revisions().FindAdapter(kDefaultAdapter));
   if (row.pinned) return absl::FailedPreconditionError("publish: the adapter is pinned");
   if (candidate.parent == row.serving.number) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("publish: parent ", candidate.parent,
-                                                    " is not served, revision ", row.serving.number,
-                                                    " is"));
+  return absl::AbortedError(absl::StrCat("publish: parent ", candidate.parent,
+                                         " is not served, revision ", row.serving.number, " is"));
 }
 
 // Whether a trainer whose checkpoint has `digest` and descends from revision `parent` must begin at
@@ -400,7 +399,10 @@ void TrainerFeed::OnPublished(uint64_t session_epoch, uint64_t request_id,
     result.set_reason(std::string(published.status().message()));
     LOG(WARNING) << "publish refused: " << published.status();
   }
-  if (session_epoch == session_.epoch()) Send(std::move(message));
+  if (session_epoch != session_.epoch()) return;
+  Send(std::move(message));
+  // The trainer stands on a revision that does not serve: it begins again at the one that does.
+  if (absl::IsAborted(published.status())) OnRollback();
 }
 
 void TrainerFeed::OnProgress(const v1::Progress& progress) {

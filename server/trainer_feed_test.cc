@@ -458,15 +458,13 @@ TEST_F(TrainerFeedTest, AnAcceptedCandidateServesUnderANewNumber) {
 TEST_F(TrainerFeedTest, WrongCandidatesAreRefusedAndServingStays) {
   Activate(5);
   std::vector<v1::Publish> wrong;
-  wrong.push_back(Candidate("parent", 0.5f));
-  wrong.back().set_parent(7);
   wrong.push_back(Candidate("digest", 0.5f));
   wrong.back().set_digest(registry_->serving()->id.digest);
   wrong.push_back(Candidate("absent", 0.5f));
   wrong.back().set_directory("nobody");
+  const v1::Publish named = Candidate("named", 0.5f);
   for (const char* name : {"", ".", "..", "../revisions/default/0", "a/b", ".hidden"}) {
-    wrong.push_back(wrong[0]);
-    wrong.back().set_parent(0);
+    wrong.push_back(named);
     wrong.back().set_directory(name);
   }
   for (const v1::Publish& publish : wrong) {
@@ -477,6 +475,18 @@ TEST_F(TrainerFeedTest, WrongCandidatesAreRefusedAndServingStays) {
   EXPECT_EQ(registry_->serving()->id.number, 0);
   EXPECT_EQ(ServingInLog(), 0);
   EXPECT_TRUE(feed_->active()) << "a refusal ends no session";
+}
+
+// It can come to stand on one that does not serve; without this no later publish would be accepted.
+TEST_F(TrainerFeedTest, ATrainerOnAnotherRevisionIsSentToTheOneThatServes) {
+  Activate(5);
+  v1::Publish candidate = Candidate("parent", 0.5f);
+  candidate.set_parent(7);
+  EXPECT_FALSE(PublishAndWait(5, candidate).accepted());
+  const v1::ServerMessage message = Next();
+  ASSERT_TRUE(message.has_rollback()) << message.ShortDebugString();
+  EXPECT_EQ(message.rollback().revision().number(), 0u);
+  EXPECT_EQ(ServingInLog(), 0);
 }
 
 TEST_F(TrainerFeedTest, APinnedAdapterTakesNoCandidate) {

@@ -166,6 +166,7 @@ absl::Status Daemons::WaitForDone(const std::vector<std::string>& feedback_ids) 
     while (done < feedback_ids.size()) {
       const absl::StatusOr<v1::Feedback> feedback = client_->GetFeedback(feedback_ids[done]);
       if (!feedback.ok() || feedback->state() != v1::FEEDBACK_STATE_DONE) return false;
+      if (!feedback->has_first_revision()) return false;
       ++done;
     }
     return true;

@@ -59,7 +59,7 @@ class Daemons {
   absl::Status WaitFor(const std::string& what, const std::function<bool()>& condition,
                        int64_t timeout_us = kDeadlineUs);
   absl::Status WaitForTrainer(v1::TrainerState state);
-  // Until every one of these is DONE.
+  // Until every one of these is DONE and served: the checkpoint comes before the revision.
   absl::Status WaitForDone(const std::vector<std::string>& feedback_ids);
   absl::Status WaitForRevision(uint64_t number);
   // Until no request runs, no record is leased and serving holds no K/V page: nothing leaked.

@@ -165,16 +165,17 @@ class MalformedRecordTest : public testing::Test {
   const v1::RecordRef valid_;
 };
 
+struct Case {
+  const char* what;
+  absl::StatusCode code;
+  std::function<void(v1::RecordRef&)> spoil;
+};
+
 TEST_F(MalformedRecordTest, EveryUntruthIsATypedError) {
   ASSERT_TRUE(lending_.Map(valid_, kRows).ok());
   constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
   constexpr auto kRange = absl::StatusCode::kOutOfRange;
   constexpr auto kStale = absl::StatusCode::kFailedPrecondition;
-  struct Case {
-    const char* what;
-    absl::StatusCode code;
-    std::function<void(v1::RecordRef&)> spoil;
-  };
   const uint64_t arena_bytes = lending_.reader().info().arena_bytes;
   const Case cases[] = {
       {"other tokens", kInvalid, [](auto& r) { r.set_tokens(kRows - 1); }},
