@@ -32,8 +32,8 @@ struct AttentionReference {
     return sum;
   }
 
-  // The scores of the keys that row t sees, and their log-sum-exp.
-  std::vector<T> Scores(int64_t t, int64_t head, T* lse) const {
+  // The probabilities of the keys that row t sees, and the log-sum-exp of their scores.
+  std::vector<T> Probabilities(int64_t t, int64_t head, T* lse) const {
     std::vector<T> scores;
     T max = T(0);
     for (int64_t key = 0; key <= positions[t]; ++key) {
@@ -43,19 +43,17 @@ struct AttentionReference {
     T sum = T(0);
     for (const T& score : scores) sum += std::exp(score - max);
     *lse = max + std::log(sum);
-    return scores;
+    for (T& score : scores) score = std::exp(score - *lse);
+    return scores;  // They are probabilities now.
   }
 
   void Forward(T* out, T* lse) const {
     for (int64_t t = 0; t < static_cast<int64_t>(positions.size()); ++t) {
       for (int64_t head = 0; head < shape.heads; ++head) {
-        T& row_lse = lse[t * shape.heads + head];
-        const std::vector<T> scores = Scores(t, head, &row_lse);
+        const std::vector<T> p = Probabilities(t, head, &lse[t * shape.heads + head]);
         for (int64_t d = 0; d < shape.head_dim; ++d) {
           T sum = T(0);
-          for (size_t key = 0; key < scores.size(); ++key) {
-            sum += std::exp(scores[key] - row_lse) * v[Key(key, head) + d];
-          }
+          for (size_t key = 0; key < p.size(); ++key) sum += p[key] * v[Key(key, head) + d];
           out[Row(t, head) + d] = sum;
         }
       }
@@ -71,14 +69,12 @@ struct AttentionReference {
       for (int64_t head = 0; head < shape.heads; ++head) {
         const int64_t row = Row(t, head);
         const T dout_out = Dot(dout + row, &out[row]);
-        T row_lse;
-        const std::vector<T> scores = Scores(t, head, &row_lse);
-        for (size_t i = 0; i < scores.size(); ++i) {
+        const std::vector<T> p = Probabilities(t, head, &lse[t * shape.heads + head]);
+        for (size_t i = 0; i < p.size(); ++i) {
           const int64_t key = Key(i, head);
-          const T p = std::exp(scores[i] - row_lse);
-          const T ds = p * (Dot(dout + row, v + key) - dout_out) * T(shape.scale);
+          const T ds = p[i] * (Dot(dout + row, v + key) - dout_out) * T(shape.scale);
           for (int64_t d = 0; d < shape.head_dim; ++d) {
-            dv[key + d] += p * dout[row + d];
+            dv[key + d] += p[i] * dout[row + d];
             dk[key + d] += ds * q[row + d];
             dq[row + d] += ds * k[key + d];
           }

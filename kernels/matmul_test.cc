@@ -21,8 +21,8 @@ namespace alchemist {
 namespace {
 
 // The quickstart's and SmolLM2-135M's shapes, LoRA's, odd ones, and sums long enough to be split.
-constexpr MatmulShape kShapes[] = {{128, 352}, {576, 192}, {1536, 576}, {576, 16},  {16, 576},
-                                   {577, 193}, {24, 100},  {7, 3},      {4100, 40}, {40, 4100}};
+constexpr MatmulShape kShapes[] = {{128, 352}, {576, 192}, {576, 16},  {16, 576}, {577, 193},
+                                   {24, 100},  {7, 3},     {4100, 24}, {24, 4100}};
 
 std::string Name(MatmulShape shape) {
   return std::to_string(shape.in) + " to " + std::to_string(shape.out);
@@ -96,7 +96,7 @@ TEST(MatmulTest, IsAsExactAsThePlainLoop) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   for (const MatmulShape& shape : kShapes) {
-    for (int64_t rows : {1, 37}) {
+    for (int64_t rows : {1, 19}) {
       SCOPED_TRACE(Name(shape));
       ExpectNearReference(Problem(shape, rows), stream);
     }
@@ -109,7 +109,7 @@ TEST(MatmulTest, IsAsExactAsThePlainLoopWithUnpaddedRows) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   SetRowCounts(RowCounts::kAny);
-  ExpectNearReference(Problem({577, 193}, 101), stream);
+  ExpectNearReference(Problem({577, 101}, 53), stream);
   SetRowCounts(RowCounts::kPadded);
 }
 

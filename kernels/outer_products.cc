@@ -10,26 +10,27 @@
 namespace alchemist {
 namespace {
 
-// A tile of dst, and the rows that are packed at a time: 32 KiB of u, 8 KiB of x.
-constexpr int64_t kTileRows = 64;
-constexpr int64_t kTileColumns = 64;
-constexpr int64_t kRowsAtOnce = 128;
+// A tile of dst, and the rows that are packed at a time: 48 KiB of u and 36 KiB of x stay in the
+// second-level cache, the 6 KiB of x that meet all of u in the first.
+constexpr int64_t kTileRows = 128;
+constexpr int64_t kTileColumns = 96;
+constexpr int64_t kRowsAtOnce = 96;
 
-// Copies `width` columns of x into blocks of kBlock columns, [blocks, rows, kBlock], the
-// last block filled up with zeros. Dense blocks spare the inner loop the tails, and the cache the
-// conflicts of rows that lie a power of two apart.
+// Copies `width` columns of x into blocks of kBlock columns, [blocks, rows, kBlock], the last block
+// filled up with zeros. Dense blocks spare the inner loop the tails, and the cache the conflicts of
+// rows that lie a power of two apart. Row after row, because that is how memory is read fastest.
 template <int64_t kBlock, typename T>
-void Pack(const T* x, int64_t stride, int64_t rows, int64_t width, float* packed) {
-  for (int64_t first = 0; first < width; first += kBlock) {
-    const int64_t count = std::min(kBlock, width - first);
-    for (int64_t t = 0; t < rows; ++t, packed += kBlock) {
-      const T* const from = x + t * stride + first;
-      if (count == kBlock) {
-        for (int64_t j = 0; j < kBlock; ++j) packed[j] = from[j];
-      } else {
-        for (int64_t j = 0; j < kBlock; ++j) packed[j] = j < count ? from[j] : 0.0f;
-      }
+void Pack(const T* __restrict x, int64_t stride, int64_t rows, int64_t width,
+          float* __restrict packed) {
+  for (int64_t t = 0; t < rows; ++t, x += stride, packed += kBlock) {
+    float* __restrict to = packed;
+    int64_t j = 0;
+    for (; j + kBlock <= width; j += kBlock, to += rows * kBlock) {
+      for (int64_t i = 0; i < kBlock; ++i) to[i] = x[j + i];
     }
+    if (j == width) continue;
+    std::copy_n(x + j, width - j, to);
+    std::fill(to + width - j, to + kBlock, 0.0f);
   }
 }
 
@@ -57,19 +58,18 @@ template <typename T>
 void AccumulateTile(ConstTensorView u, ConstTensorView x, TensorView dst, int64_t first_row,
                     int64_t height, int64_t first_column, int64_t width) {
   thread_local Scratch<float> scratch;
-  float* const u_packed = scratch.Get(kRowsAtOnce * (kTileRows + kOuterColumns));
+  float* const u_packed = scratch.Get(kRowsAtOnce * (kTileRows + kTileColumns));
   float* const x_packed = u_packed + kRowsAtOnce * kTileRows;
   const auto accumulate = ALCHEMIST_SIMD_VERSION(CurrentSimdLevel(), AccumulateOuterBlock);
   for (int64_t t = 0; t < x.rows; t += kRowsAtOnce) {
     const int64_t rows = std::min(kRowsAtOnce, x.rows - t);
     Pack<kOuterRows>(u.Row<T>(t) + first_row, u.width, rows, height, u_packed);
+    Pack<kOuterColumns>(x.Row<T>(t) + first_column, x.width, rows, width, x_packed);
     for (int64_t j = 0; j < width; j += kOuterColumns) {
-      const int64_t columns = std::min(kOuterColumns, width - j);
-      Pack<kOuterColumns>(x.Row<T>(t) + first_column + j, x.width, rows, columns, x_packed);
       for (int64_t i = 0; i < height; i += kOuterRows) {
-        AccumulateAtEdge(accumulate, u_packed + i * rows, x_packed, rows,
+        AccumulateAtEdge(accumulate, u_packed + i * rows, x_packed + j * rows, rows,
                          dst.Row<float>(first_row + i) + first_column + j, dst.width,
-                         std::min(kOuterRows, height - i), columns);
+                         std::min(kOuterRows, height - i), std::min(kOuterColumns, width - j));
       }
     }
   }

@@ -1,0 +1,202 @@
+// The ops with the most arithmetic, at the shapes of SmolLM2-135M, beside what this machine can do:
+// its largest oneDNN product and its fastest read, measured when the program starts.
+//   bazel run -c opt //kernels:ops_bench -- --benchmark_min_time=0.5
+// of_peak is the share of that peak. Arithmetic is counted as multiplies and adds, causal attention
+// as half of the square.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "kernels/accumulate.h"
+#include "kernels/attention.h"
+#include "kernels/log_prob.h"
+#include "kernels/lora.h"
+#include "kernels/matmul.h"
+#include "kernels/onednn.h"
+#include "kernels/outer_products.h"
+#include "kernels/row_pieces.h"
+#include "kernels/stream.h"
+#include "kernels/tensor_view.h"
+#include "kernels/worker_pool.h"
+
+namespace alchemist {
+namespace {
+
+constexpr int64_t kRows = 512, kHidden = 576, kFfn = 1536, kVocab = 49152, kRank = 16;
+constexpr AttentionShape kAttention = {9, 3, 64, 0.125f};
+
+using Clock = std::chrono::steady_clock;
+
+// A matrix of small values that are not all the same.
+class Matrix {
+ public:
+  Matrix(int64_t rows, int64_t width) : rows_(rows), width_(width), values_(rows * width) {
+    for (size_t i = 0; i < values_.size(); ++i) {
+      values_[i] = static_cast<float>(i * 2654435761u % 1000) * 1e-4f - 0.05f;
+    }
+  }
+  TensorView view() { return {values_.data(), rows_, width_, DType::kF32}; }
+  absl::Span<float> values() { return absl::MakeSpan(values_); }
+
+ private:
+  int64_t rows_, width_;
+  std::vector<float> values_;
+};
+
+// The best of several runs of work(i) on every thread at once, in seconds.
+double BestSeconds(WorkerPool& pool, const std::function<void(int64_t)>& work) {
+  double best = 1e9;
+  for (int repetition = 0; repetition < 10; ++repetition) {
+    const Clock::time_point begin = Clock::now();
+    pool.ParallelFor(pool.threads(), work);
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - begin).count());
+  }
+  return best;
+}
+
+double PeakFlops(WorkerPool& pool) {
+  constexpr int64_t kSize = 1024;
+  Matrix a(kSize, kSize), b(kSize, kSize), c(kSize * pool.threads(), kSize);
+  const OnednnMatmulShape shape = {kSize, kSize, kSize, kSize, kSize, kSize, true};
+  const double seconds = BestSeconds(pool, [&](int64_t i) {
+    OnednnMatmul(shape, a.values().data(), b.values().data(),
+                 c.values().data() + i * kSize * kSize);
+  });
+  return 2.0 * kSize * kSize * kSize * pool.threads() / seconds;
+}
+
+// Reading ahead by hand is faster than leaving it to the machine.
+uint64_t SumOf(const uint64_t* words, int64_t count) {
+  constexpr int64_t kWordsAhead = 1024;
+  uint64_t sum = 0;
+  for (int64_t i = 0; i < count; i += 8) {
+    __builtin_prefetch(words + i + kWordsAhead);
+    for (int64_t j = i; j < i + 8; ++j) sum += words[j];
+  }
+  return sum;
+}
+
+double PeakBytes(WorkerPool& pool) {
+  constexpr int64_t kWords = 16 << 20;  // 128 MiB for each thread: beyond the caches.
+  const std::vector<uint64_t> words(kWords * pool.threads(), 1);
+  std::vector<uint64_t> sums(pool.threads());
+  const double seconds =
+      BestSeconds(pool, [&](int64_t i) { sums[i] = SumOf(&words[i * kWords], kWords); });
+  benchmark::DoNotOptimize(sums);
+  return static_cast<double>(words.size() * sizeof(uint64_t)) / seconds;
+}
+
+// One line: `amount` flops or bytes for each call of `op`.
+void Report(const std::string& name, const char* unit, double amount, double peak,
+            std::function<void()> op) {
+  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+    const Clock::time_point begin = Clock::now();
+    for (auto _ : state) op();
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    const double rate = amount * state.iterations() / seconds;
+    state.counters[unit] = rate * 1e-9;
+    state.counters["of_peak"] = rate / peak;
+  })->UseRealTime();
+}
+
+struct Operands {
+  Matrix x{kRows, kHidden}, y{kRows, kFfn}, w{kFfn, kHidden}, dw{kFfn, kHidden};
+  Matrix a{kRank, kHidden}, b{kFfn, kRank}, u{kRows, kRank}, da{kRank, kHidden}, db{kFfn, kRank};
+  Matrix head{kVocab, kHidden}, logits{8, kVocab}, unit{64, kHidden};
+  Matrix q{1024, 576}, k{1024, 192}, v{1024, 192}, out{1024, 576}, dq{1024, 576}, lse{1024, 9};
+  Matrix dk{1024, 192}, dv{1024, 192};
+  std::vector<int32_t> positions = std::vector<int32_t>(1024);
+  std::vector<int32_t> targets = std::vector<int32_t>(64, 7);
+  std::vector<float> log_probs = std::vector<float>(64);
+  std::vector<KvRun> kv;
+  std::vector<KvGradRun> kv_grad;
+  std::vector<LoraSegment> lora;
+};
+
+void RegisterMatmuls(Operands& o, Stream& stream, double flops, double bytes) {
+  const WeightView w = {o.w.view(), {}}, head = {o.head.view(), {}};
+  const double product = 2.0 * kRows * kHidden * kFfn;
+  Report("matmul_forward_512", "GFLOP/s", product, flops, [=, &o, &stream] {
+    MatmulForward(o.x.view(), w, o.y.view(), RowPhase::kPrefill, stream);
+  });
+  Report("matmul_input_gradient_512", "GFLOP/s", product, flops, [=, &o, &stream] {
+    MatmulInputGradient(o.y.view(), w, o.x.view(), Accumulate::kNo, stream);
+  });
+  Report("matmul_weight_gradient_512", "GFLOP/s", product, flops,
+         [&] { MatmulWeightGradient(o.y.view(), o.x.view(), o.dw.view(), stream); });
+  for (int64_t rows : {1, 8}) {
+    Report("matmul_decode_" + std::to_string(rows), "GB/s", 4.0 * kVocab * kHidden, bytes,
+           [=, &o, &stream] {
+             MatmulForward(o.x.view().Rows(0, rows), head, o.logits.view().Rows(0, rows),
+                           RowPhase::kDecode, stream);
+           });
+  }
+}
+
+void RegisterLoraAndHead(Operands& o, Stream& stream, double flops) {
+  o.lora = {{0, kRows, {o.a.view(), o.b.view(), 2}}};
+  const double pair = 2.0 * kRows * kRank * (kHidden + kFfn);
+  Report("outer_products_512", "GFLOP/s", pair, flops, [&] {
+    AccumulateOuterProducts(o.u.view(), o.x.view(), o.da.view(), stream);
+    AccumulateOuterProducts(o.y.view(), o.u.view(), o.db.view(), stream);
+  });
+  Report("lora_forward_512", "GFLOP/s", pair, flops,
+         [&] { LoraForward(o.x.view(), o.lora, o.y.view(), RowPhase::kPrefill, stream); });
+  const double backward = pair * 2 + 2.0 * kRows * kRank * kHidden;
+  Report("lora_backward_512", "GFLOP/s", backward, flops, [&] {
+    LoraBackward(o.x.view(), o.y.view(), o.lora, o.x.view(), o.da.view(), o.db.view(), stream);
+  });
+  Report("log_prob_gradient_64", "GFLOP/s", 4.0 * 64 * kHidden * kVocab, flops, [&] {
+    LogProb(o.x.view().Rows(0, 64), {o.head.view(), {}}, o.targets, absl::MakeSpan(o.log_probs),
+            {o.unit.view(), {}, {}}, stream);
+  });
+}
+
+void RegisterAttention(Operands& o, Stream& stream, double flops, double bytes) {
+  std::iota(o.positions.begin(), o.positions.end(), 0);
+  o.kv = {{o.k.view(), o.v.view(), 0}};
+  o.kv_grad = {{o.dk.view(), o.dv.view(), 0}};
+  const double forward = 4.0 * 1024 * 1024 / 2 * 576;
+  Report("attention_forward_1024", "GFLOP/s", forward, flops, [&] {
+    AttentionForward(kAttention, {{0, o.positions, o.kv}}, o.q.view(), o.out.view(), o.lse.view(),
+                     stream);
+  });
+  Report("attention_backward_1024", "GFLOP/s", 2.5 * forward, flops, [&] {
+    AttentionBackward(kAttention, {{0, o.positions, o.kv, o.kv_grad}}, o.q.view(), o.out.view(),
+                      o.lse.view(), o.out.view(), o.dq.view(), stream);
+  });
+  Report("attention_decode_at_1024", "GB/s", 4.0 * 1024 * 2 * 192, bytes, [&] {
+    const absl::Span<const int32_t> last = absl::MakeConstSpan(o.positions).last(1);
+    AttentionForward(kAttention, {{0, last, o.kv}}, o.q.view().Rows(0, 1), o.out.view().Rows(0, 1),
+                     o.lse.view().Rows(0, 1), stream);
+  });
+}
+
+int Main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  WorkerPool pool({.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))});
+  Stream stream(&pool);
+  const double flops = PeakFlops(pool), bytes = PeakBytes(pool);
+  std::printf("%d threads, %s; peak %.1f GFLOP/s, %.1f GB/s read\n", pool.threads(),
+              MatmulDescription().c_str(), flops * 1e-9, bytes * 1e-9);
+  Operands operands;
+  RegisterMatmuls(operands, stream, flops, bytes);
+  RegisterLoraAndHead(operands, stream, flops);
+  RegisterAttention(operands, stream, flops, bytes);
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
+
+}  // namespace
+}  // namespace alchemist
+
+int main(int argc, char** argv) { return alchemist::Main(argc, argv); }
