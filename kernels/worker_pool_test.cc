@@ -109,11 +109,12 @@ TEST(WorkerPoolTest, IdlePriorityIsForTheWorkersOnly) {
     while ((caller_policy < 0 || worker_policy < 0) && changed.WaitFor(&mutex, kDeadlineUs)) {
     }
   });
-  EXPECT_EQ(worker_policy, SCHED_IDLE);
+  EXPECT_EQ(worker_policy & ~SCHED_RESET_ON_FORK, SCHED_IDLE);
   EXPECT_EQ(caller_policy, SCHED_OTHER);
   std::thread owner([] {
     EXPECT_TRUE(SetIdlePriority().ok());
-    EXPECT_EQ(sched_getscheduler(0), SCHED_IDLE);
+    EXPECT_EQ(sched_getscheduler(0), SCHED_IDLE | SCHED_RESET_ON_FORK)
+        << "threads it makes are not idle";
   });
   owner.join();
 }

@@ -165,7 +165,7 @@ void CrashE2eTest::RestartTheVictim() {
 void CrashE2eTest::ExpectNothingLost() {
   ASSERT_OK(daemons_.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
   EXPECT_TRUE(AskAndCorrect());
-  ASSERT_OK(daemons_.WaitForDone(acknowledged_));
+  ASSERT_OK(daemons_.WaitForServed(acknowledged_));
   const auto all = daemons_.client().ListFeedback();
   ASSERT_OK(all);
   std::set<std::string> ids;

@@ -160,16 +160,29 @@ absl::Status Daemons::WaitForTrainer(v1::TrainerState state) {
   });
 }
 
-absl::Status Daemons::WaitForDone(const std::vector<std::string>& feedback_ids) {
-  size_t done = 0;
-  return WaitFor(absl::StrCat(feedback_ids.size(), " feedback to be done"), [&] {
-    while (done < feedback_ids.size()) {
-      const absl::StatusOr<v1::Feedback> feedback = client_->GetFeedback(feedback_ids[done]);
-      if (!feedback.ok() || feedback->state() != v1::FEEDBACK_STATE_DONE) return false;
-      if (!feedback->has_first_revision()) return false;
-      ++done;
+absl::Status Daemons::WaitForEach(const std::string& what,
+                                  const std::vector<std::string>& feedback_ids,
+                                  const std::function<bool(const v1::Feedback&)>& condition) {
+  size_t met = 0;
+  return WaitFor(absl::StrCat(feedback_ids.size(), " feedback to be ", what), [&] {
+    while (met < feedback_ids.size()) {
+      const absl::StatusOr<v1::Feedback> feedback = client_->GetFeedback(feedback_ids[met]);
+      if (!feedback.ok() || !condition(*feedback)) return false;
+      ++met;
     }
     return true;
+  });
+}
+
+absl::Status Daemons::WaitForDone(const std::vector<std::string>& feedback_ids) {
+  return WaitForEach("done", feedback_ids, [](const v1::Feedback& feedback) {
+    return feedback.state() == v1::FEEDBACK_STATE_DONE;
+  });
+}
+
+absl::Status Daemons::WaitForServed(const std::vector<std::string>& feedback_ids) {
+  return WaitForEach("done and served", feedback_ids, [](const v1::Feedback& feedback) {
+    return feedback.state() == v1::FEEDBACK_STATE_DONE && feedback.has_first_revision();
   });
 }
 

@@ -59,8 +59,10 @@ class Daemons {
   absl::Status WaitFor(const std::string& what, const std::function<bool()>& condition,
                        int64_t timeout_us = kDeadlineUs);
   absl::Status WaitForTrainer(v1::TrainerState state);
-  // Until every one of these is DONE and served: the checkpoint comes before the revision.
+  // Until every one of these is DONE.
   absl::Status WaitForDone(const std::vector<std::string>& feedback_ids);
+  // And in a published revision: the checkpoint, which says DONE, comes before it.
+  absl::Status WaitForServed(const std::vector<std::string>& feedback_ids);
   absl::Status WaitForRevision(uint64_t number);
   // Until no request runs, no record is leased and serving holds no K/V page: nothing leaked.
   absl::Status WaitUntilNothingIsHeld();
@@ -69,6 +71,8 @@ class Daemons {
   std::string Logs() const;
 
  private:
+  absl::Status WaitForEach(const std::string& what, const std::vector<std::string>& feedback_ids,
+                           const std::function<bool(const v1::Feedback&)>& condition);
   absl::StatusOr<std::unique_ptr<Process>> Start(const std::string& program,
                                                  const std::vector<std::string>& defaults,
                                                  const DaemonStart& start,

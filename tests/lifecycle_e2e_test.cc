@@ -41,7 +41,7 @@ class LifecycleE2eTest : public ::testing::Test {
     const auto feedback = daemons_.client().SubmitFeedback(
         CorrectionOf(answer->final.completion_id(), absl::StrCat("round", rounds_), "right"));
     ASSERT_OK(feedback);
-    ASSERT_OK(daemons_.WaitForDone({feedback->feedback_id()}));
+    ASSERT_OK(daemons_.WaitForServed({feedback->feedback_id()}));
     const auto trained = daemons_.client().GetFeedback(feedback->feedback_id());
     ASSERT_OK(trained);
     // Numbers only grow.
