@@ -80,7 +80,7 @@ TEST_F(FeedbackE2eTest, FeedbackIsTrainedFromTheRecordAndItsStateCanBeFollowed) 
                                     : RatingOf(id, absl::StrCat("k", i), 1),
                          v1::DISPOSITION_RECORD_HELD));
   }
-  ASSERT_OK(daemons_.WaitForDone(ids));
+  ASSERT_OK(daemons_.WaitForServed(ids));
   ExpectAllDoneOnce(ids);
   for (const std::string& id : ids) {
     EXPECT_TRUE(daemons_.client().GetFeedback(id)->record_reused());
@@ -155,7 +155,7 @@ TEST_F(FeedbackE2eTest, ARatingOfMinusOneIsStoredAndNeverTrained) {
   ASSERT_OK(daemons_.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
   const std::string bad = Submit(RatingOf(Complete(1), "bad", -1), v1::DISPOSITION_NOT_TRAINED_YET);
   const std::string good = Submit(RatingOf(Complete(2), "good", 1), v1::DISPOSITION_RECORD_HELD);
-  ASSERT_OK(daemons_.WaitForDone({good}));
+  ASSERT_OK(daemons_.WaitForServed({good}));
   const auto feedback = daemons_.client().GetFeedback(bad);
   ASSERT_OK(feedback);
   EXPECT_EQ(feedback->state(), v1::FEEDBACK_STATE_STORED);
@@ -170,7 +170,7 @@ TEST_F(FeedbackE2eTest, ACorrectionWinsOverARating) {
       Submit(CorrectionOf(completion, "c", "right"), v1::DISPOSITION_QUEUED);
   Submit(RatingOf(completion, "late", 1), v1::DISPOSITION_REJECTED);
   ASSERT_OK(daemons_.StartTrainer());
-  ASSERT_OK(daemons_.WaitForDone({correction}));
+  ASSERT_OK(daemons_.WaitForServed({correction}));
   const auto superseded = daemons_.client().GetFeedback(rating);
   ASSERT_OK(superseded);
   EXPECT_EQ(superseded->state(), v1::FEEDBACK_STATE_STORED);
@@ -199,7 +199,7 @@ TEST_F(FeedbackE2eTest, FeedbackWithoutItsRecordIsTrainedByRunningThePrompt) {
   ASSERT_LT(seed, 40u) << "no record was evicted";
   const std::string id =
       Submit(CorrectionOf(first, "late", "right"), v1::DISPOSITION_WILL_RECOMPUTE);
-  ASSERT_OK(daemons_.WaitForDone({id}));
+  ASSERT_OK(daemons_.WaitForServed({id}));
   ExpectAllDoneOnce({id});
   EXPECT_FALSE(daemons_.client().GetFeedback(id)->record_reused());
   EXPECT_EQ(daemons_.client().GetStatus()->tokens().first_pass_prompt_recomputed(), 200);
@@ -220,7 +220,7 @@ TEST_F(FeedbackE2eTest, FeedbackWaitsForATrainerAndSurvivesRestarts) {
   ASSERT_OK(daemons_.StartServer());
   EXPECT_EQ(daemons_.client().GetStatus()->feedback_queued(), 3);
   ASSERT_OK(daemons_.StartTrainer());
-  ASSERT_OK(daemons_.WaitForDone(ids));
+  ASSERT_OK(daemons_.WaitForServed(ids));
   ASSERT_OK(daemons_.StopTrainer());
   // Both come back: what was done stays done, and is not trained again.
   ASSERT_OK(daemons_.StopServer());
@@ -229,7 +229,7 @@ TEST_F(FeedbackE2eTest, FeedbackWaitsForATrainerAndSurvivesRestarts) {
   ASSERT_OK(daemons_.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
   const std::string later =
       Submit(CorrectionOf(Complete(9), "later", "right"), v1::DISPOSITION_RECORD_HELD);
-  ASSERT_OK(daemons_.WaitForDone({later}));
+  ASSERT_OK(daemons_.WaitForServed({later}));
   ids.push_back(later);
   ExpectAllDoneOnce(ids);
   EXPECT_EQ(daemons_.client().GetStatus()->feedback_queued(), 0);
