@@ -28,7 +28,7 @@ static_assert(sizeof(ServerPage) <= 4096);
 // Written by the trainer, mapped read-only by the server, which trusts nothing in it.
 struct TrainerPage {
   std::atomic<uint64_t> heartbeat;      // Grows every kHeartbeatUs.
-  std::atomic<uint64_t> claimed_layer;  // 1 + the layer being read; 0: none.
+  std::atomic<uint64_t> claimed_layer;  // 1 + the layer being read; 0: none. Not written yet.
   std::atomic<uint64_t> revoke_acknowledged;
 };
 static_assert(sizeof(TrainerPage) <= 4096);

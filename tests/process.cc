@@ -127,10 +127,6 @@ int64_t Process::CountDescriptors() const {
   return CountEntries(absl::StrCat("/proc/", pid_, "/fd"));
 }
 
-int64_t Process::CountThreads() const {
-  return CountEntries(absl::StrCat("/proc/", pid_, "/task"));
-}
-
 std::string Process::Log() const {
   const absl::StatusOr<std::string> log = ReadFile(log_path_, kLogBytesMax);
   return log.ok() ? *log : log.status().ToString();

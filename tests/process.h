@@ -39,7 +39,6 @@ class Process {
 
   // Of the running process, from /proc.
   int64_t CountDescriptors() const;
-  int64_t CountThreads() const;
   // Everything the process wrote, with that of earlier ones with the same log.
   std::string Log() const;
 

@@ -48,8 +48,6 @@ class ItemPool {
   // The item made a pass: it goes to the back.
   void Passed(PooledItem& item);
   void Remove(const std::string& item_id);
-  // All items, e.g. because the session with the server that leased their records ended.
-  void Clear() { items_.clear(); }
 
   int64_t size() const { return static_cast<int64_t>(items_.size()); }
   std::map<std::string, std::unique_ptr<PooledItem>>& items() { return items_; }
