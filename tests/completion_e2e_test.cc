@@ -19,9 +19,10 @@
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "tests/assert_ok.h"
-#include "tests/daemons.h"
-#include "tests/process.h"
+#include "tests/test_daemons.h"
 #include "tests/test_model.h"
+#include "tools/client/requests.h"
+#include "tools/daemons/process.h"
 
 namespace alchemist {
 namespace {
@@ -33,7 +34,7 @@ class CompletionE2eTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     ASSERT_OK(WriteTestModel(ModelFamily::kQwen2, ModelDirectory()));
-    daemons_ = new Daemons(ModelDirectory());
+    daemons_ = new TestDaemons(ModelDirectory());
     ASSERT_OK(daemons_->StartServer({.flags = {"--waiting_max=20", "--running_max=4"}}));
   }
   static void TearDownTestSuite() {
@@ -52,10 +53,10 @@ class CompletionE2eTest : public ::testing::Test {
     EXPECT_THAT(std::string(status.message()), HasSubstr(field));
   }
 
-  static Daemons* daemons_;
+  static TestDaemons* daemons_;
 };
 
-Daemons* CompletionE2eTest::daemons_ = nullptr;
+TestDaemons* CompletionE2eTest::daemons_ = nullptr;
 
 TEST_F(CompletionE2eTest, AnAnswerSaysWhatMadeIt) {
   v1::CompleteRequest request = GreedyRequest("Once upon", 10);
@@ -290,9 +291,9 @@ class StartupE2eTest : public ::testing::Test {
 
   // The output of a server that ends by itself, with `code`.
   std::string OutputOf(int code, std::vector<std::string> flags = {}) {
-    Daemons daemons(directory_);
+    TestDaemons daemons(directory_);
     EXPECT_OK(daemons.SpawnServer({.flags = std::move(flags)}));
-    EXPECT_TRUE(daemons.server().WaitForExit(Daemons::kDeadlineUs));
+    EXPECT_TRUE(daemons.server().WaitForExit(TestDaemons::kDeadlineUs));
     const std::string log = daemons.server().Log();
     EXPECT_TRUE(daemons.server().exited_with(code)) << log;
     return log;
@@ -364,7 +365,7 @@ TEST_F(StartupE2eTest, TheTrainerRefusesBadFlagsToo) {
     options.log_path = absl::StrCat(directory_, "/", flags[0].substr(2, 8), ".log");
     auto process = Process::Start(std::move(options));
     EXPECT_OK(process);
-    EXPECT_TRUE((*process)->WaitForExit(Daemons::kDeadlineUs));
+    EXPECT_TRUE((*process)->WaitForExit(TestDaemons::kDeadlineUs));
     EXPECT_TRUE((*process)->exited_with(1)) << (*process)->Log();
     return (*process)->Log();
   };
@@ -393,7 +394,7 @@ void FillDisk(const std::string& path) {
 }
 
 TEST_F(StartupE2eTest, OnAFullDiskFeedbackIsRefusedAndServingGoesOn) {
-  Daemons daemons(directory_);
+  TestDaemons daemons(directory_);
   const std::string data = daemons.directory() + "/data";
   ASSERT_EQ(mkdir(data.c_str(), 0700), 0);
   const std::vector<std::string> wrapper = WithSmallDisk(data);
@@ -401,7 +402,7 @@ TEST_F(StartupE2eTest, OnAFullDiskFeedbackIsRefusedAndServingGoesOn) {
   probe.push_back("/bin/true");
   auto mounted = Process::Start({probe, {}, daemons.directory() + "/probe.log"});
   ASSERT_OK(mounted);
-  ASSERT_TRUE((*mounted)->WaitForExit(Daemons::kDeadlineUs));
+  ASSERT_TRUE((*mounted)->WaitForExit(TestDaemons::kDeadlineUs));
   if (!(*mounted)->exited_with(0)) GTEST_SKIP() << "no mount namespace: " << (*mounted)->Log();
 
   ASSERT_OK(daemons.StartServer({.flags = {}, .kill_point = "", .wrapper = wrapper}));

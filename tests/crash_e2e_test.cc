@@ -14,13 +14,14 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "tests/assert_ok.h"
-#include "tests/daemons.h"
+#include "tests/test_daemons.h"
 #include "tests/test_model.h"
+#include "tools/client/requests.h"
 
 namespace alchemist {
 namespace {
 
-constexpr int64_t kPasses = 3;        // Daemons' default for --passes.
+constexpr int64_t kPasses = 3;        // TestDaemons' default for --passes.
 constexpr int64_t kFeedbackMax = 12;  // Given while the victim lives.
 constexpr int64_t kPaceUs = 50'000;   // Between two of them; the victim's death ends the wait.
 constexpr int64_t kLogBytesMax = 1 << 20;
@@ -87,7 +88,7 @@ class CrashE2eTest : public ::testing::TestWithParam<Point> {
   bool AskAndCorrect();
   void ExpectNothingLost();
 
-  Daemons daemons_{ModelDirectory()};
+  TestDaemons daemons_{ModelDirectory()};
   std::vector<std::string> acknowledged_;              // Feedback ids.
   std::vector<v1::SubmitFeedbackRequest> unanswered_;  // The server died meanwhile.
   uint64_t asked_ = 0;
@@ -128,13 +129,13 @@ bool CrashE2eTest::AskAndCorrect() {
 }
 
 void CrashE2eTest::DriveUntilTheVictimDies() {
-  const int64_t deadline_us = Clock::Real()->MonotonicUs() + Daemons::kDeadlineUs;
+  const int64_t deadline_us = Clock::Real()->MonotonicUs() + TestDaemons::kDeadlineUs;
   while (!Victim().WaitForExit(kPaceUs)) {
     ASSERT_LT(Clock::Real()->MonotonicUs(), deadline_us)
         << GetParam().name << " was never reached\n"
         << daemons_.Logs();
     if (static_cast<int64_t>(acknowledged_.size()) < kFeedbackMax && !AskAndCorrect()) {
-      ASSERT_TRUE(Victim().WaitForExit(Daemons::kDeadlineUs)) << daemons_.Logs();
+      ASSERT_TRUE(Victim().WaitForExit(TestDaemons::kDeadlineUs)) << daemons_.Logs();
     }
   }
   EXPECT_TRUE(Victim().killed_by(SIGKILL)) << daemons_.Logs();
@@ -205,7 +206,7 @@ TEST_P(CrashE2eTest, NothingAcknowledgedIsLost) {
   // One more death and life of the victim leaves the survivor with as many descriptors as before.
   const int64_t descriptors = Survivor().CountDescriptors();
   Victim().Signal(SIGKILL);
-  ASSERT_TRUE(Victim().WaitForExit(Daemons::kDeadlineUs));
+  ASSERT_TRUE(Victim().WaitForExit(TestDaemons::kDeadlineUs));
   RestartTheVictim();
   ASSERT_OK(daemons_.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
   EXPECT_OK(daemons_.WaitFor("descriptors to be closed", [&] {

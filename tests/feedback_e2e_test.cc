@@ -8,15 +8,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/assert_ok.h"
-#include "tests/daemons.h"
+#include "tests/test_daemons.h"
 #include "tests/test_model.h"
+#include "tools/client/requests.h"
 
 namespace alchemist {
 namespace {
 
 using ::testing::HasSubstr;
 
-constexpr int64_t kPasses = 3;  // Daemons' default for --passes.
+constexpr int64_t kPasses = 3;  // TestDaemons' default for --passes.
 
 class FeedbackE2eTest : public ::testing::Test {
  protected:
@@ -65,7 +66,7 @@ class FeedbackE2eTest : public ::testing::Test {
     }
   }
 
-  Daemons daemons_{ModelDirectory()};
+  TestDaemons daemons_{ModelDirectory()};
 };
 
 TEST_F(FeedbackE2eTest, FeedbackIsTrainedFromTheRecordAndItsStateCanBeFollowed) {

@@ -19,8 +19,9 @@
 #include "model/safetensors.h"
 #include "proto/alchemist/v1/link.pb.h"
 #include "tests/assert_ok.h"
-#include "tests/daemons.h"
+#include "tests/test_daemons.h"
 #include "tests/test_model.h"
+#include "tools/client/requests.h"
 
 namespace alchemist {
 namespace {
@@ -36,8 +37,8 @@ class GradientsE2eTest : public ::testing::Test {
   void RunAllSteps(const std::string& model_directory);
 
   // Completions of prompts of every length, each with feedback; waits until it is all done.
-  void GiveFeedback(Daemons& daemons, const std::string& round, uint64_t seed);
-  void CompareWithOffline(const Daemons& daemons, const std::string& model_directory,
+  void GiveFeedback(TestDaemons& daemons, const std::string& round, uint64_t seed);
+  void CompareWithOffline(const TestDaemons& daemons, const std::string& model_directory,
                           const std::string& dump, const std::string& step);
 
   int64_t prompt_tokens_ = 0;  // Of all completions that got feedback.
@@ -46,7 +47,7 @@ class GradientsE2eTest : public ::testing::Test {
   std::set<std::string> adapters_;  // Digests that the items of the steps were computed at.
 };
 
-void GradientsE2eTest::GiveFeedback(Daemons& daemons, const std::string& round, uint64_t seed) {
+void GradientsE2eTest::GiveFeedback(TestDaemons& daemons, const std::string& round, uint64_t seed) {
   // All items are there before the first step, so that batches mix lengths.
   ASSERT_OK(daemons.client().PauseTraining());
   std::vector<std::string> ids;
@@ -75,7 +76,7 @@ void GradientsE2eTest::GiveFeedback(Daemons& daemons, const std::string& round, 
   ASSERT_OK(daemons.WaitForDone(ids));
 }
 
-void GradientsE2eTest::CompareWithOffline(const Daemons& daemons,
+void GradientsE2eTest::CompareWithOffline(const TestDaemons& daemons,
                                           const std::string& model_directory,
                                           const std::string& dump, const std::string& step) {
   const std::string items_file = absl::StrCat(dump, "/", step, ".items.jsonl");
@@ -122,7 +123,7 @@ void GradientsE2eTest::CompareWithOffline(const Daemons& daemons,
 }
 
 void GradientsE2eTest::RunAllSteps(const std::string& model_directory) {
-  Daemons daemons(model_directory);
+  TestDaemons daemons(model_directory);
   const std::string dump = daemons.directory() + "/dump";
   ASSERT_OK(daemons.StartServer({.flags = {"--rows_per_step=48"}}));
   // Whatever the drift, served records are used: equality must not depend on how far weights moved.

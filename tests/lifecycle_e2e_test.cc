@@ -18,9 +18,10 @@
 #include "activation_store/attach.h"
 #include "proto/alchemist/v1/link.grpc.pb.h"
 #include "tests/assert_ok.h"
-#include "tests/daemons.h"
-#include "tests/process.h"
+#include "tests/test_daemons.h"
 #include "tests/test_model.h"
+#include "tools/client/requests.h"
+#include "tools/daemons/process.h"
 
 namespace alchemist {
 namespace {
@@ -56,7 +57,7 @@ class LifecycleE2eTest : public ::testing::Test {
 
   uint64_t rounds_ = 0;
   uint64_t newest_revision_ = 0;
-  Daemons daemons_{ModelDirectory()};
+  TestDaemons daemons_{ModelDirectory()};
 };
 
 TEST_F(LifecycleE2eTest, TheServerStartsFirstAndStopsLast) {
@@ -95,7 +96,7 @@ TEST_F(LifecycleE2eTest, TheTrainerAttachesAgainWhenTheServerIsKilled) {
   ExpectTheLoopCloses();
   const int64_t descriptors = daemons_.trainer().CountDescriptors();
   daemons_.server().Signal(SIGKILL);
-  ASSERT_TRUE(daemons_.server().WaitForExit(Daemons::kDeadlineUs));
+  ASSERT_TRUE(daemons_.server().WaitForExit(TestDaemons::kDeadlineUs));
   ASSERT_OK(daemons_.StartServer());
   ExpectTheLoopCloses();
   EXPECT_TRUE(daemons_.trainer().running()) << daemons_.Logs();
@@ -117,7 +118,7 @@ TEST_F(LifecycleE2eTest, AnotherTrainerFollowsOneThatWasKilled) {
   ExpectTheLoopCloses();
   const int64_t descriptors = daemons_.server().CountDescriptors();
   daemons_.trainer().Signal(SIGKILL);
-  ASSERT_TRUE(daemons_.trainer().WaitForExit(Daemons::kDeadlineUs));
+  ASSERT_TRUE(daemons_.trainer().WaitForExit(TestDaemons::kDeadlineUs));
   ASSERT_OK(daemons_.WaitForTrainer(v1::TRAINER_STATE_ABSENT));
   ExpectServingWorks();
   ASSERT_OK(daemons_.StartTrainer());
@@ -214,7 +215,7 @@ class SocketsE2eTest : public LifecycleE2eTest {
     arguments.insert(arguments.begin(), ProgramPath("tests/attach_peer"));
     auto peer = Process::Start({arguments, {}, daemons_.directory() + "/peer.log"});
     ASSERT_OK(peer);
-    ASSERT_TRUE((*peer)->WaitForExit(Daemons::kDeadlineUs));
+    ASSERT_TRUE((*peer)->WaitForExit(TestDaemons::kDeadlineUs));
     EXPECT_TRUE((*peer)->exited_with(0)) << (*peer)->Log() << daemons_.Logs();
     ASSERT_OK(daemons_.WaitForTrainer(v1::TRAINER_STATE_ABSENT));
   }

@@ -13,8 +13,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/mutex.h"
 #include "tests/assert_ok.h"
-#include "tests/daemons.h"
+#include "tests/test_daemons.h"
 #include "tests/test_model.h"
+#include "tools/client/requests.h"
 
 namespace alchemist {
 namespace {
@@ -26,7 +27,7 @@ constexpr uint64_t kRevisions = 5;  // Published while they ask.
 TEST(SwapUnderLoadE2eTest, NoRequestFailsAndEveryAnswerIsItsRevisions) {
   const std::string model = ::testing::TempDir() + "/model";
   ASSERT_OK(WriteTestModel(ModelFamily::kMistral, model));
-  Daemons daemons(model);
+  TestDaemons daemons(model);
   ASSERT_OK(daemons.StartServer());
   ASSERT_OK(daemons.StartTrainer({.flags = {"--learning_rate=0.02"}}));
   ASSERT_OK(daemons.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));

@@ -28,7 +28,7 @@ std::vector<Sample> PretrainingSamples(const World& world) {
   std::vector<Sample> samples;
   for (const Fact& fact : world.taught) {
     for (int form = 0; form < kForms; ++form) {
-      samples.push_back({Question(world, fact, form), Answer(fact)});
+      samples.push_back({Question(world, fact, form), RightAnswer(fact)});
     }
   }
   return samples;

@@ -88,7 +88,7 @@ std::string Question(const World& world, const Fact& fact, int form) {
                              {{"{}", world.names[fact.entity]}});
 }
 
-std::string Answer(const Fact& fact) {
+std::string RightAnswer(const Fact& fact) {
   return absl::StrCat(" ", Relations()[fact.relation].values[fact.value]);
 }
 

@@ -41,7 +41,7 @@ std::string Question(const World& world, const Fact& fact, int form);
 
 // The completion that a right answer is equal to, " caves". It begins with the space that parts
 // it from the question; the end of the text follows it.
-std::string Answer(const Fact& fact);
+std::string RightAnswer(const Fact& fact);
 
 }  // namespace alchemist
 

@@ -58,7 +58,7 @@ TEST(WorldTest, QuestionsReadAsWritten) {
   world.names = {"Brask"};
   const Fact fact = {.entity = 0, .relation = 0, .value = 1};
   EXPECT_EQ(Question(world, fact, 1), "What does Brask do for a living?");
-  EXPECT_EQ(Answer(fact), " smith");
+  EXPECT_EQ(RightAnswer(fact), " smith");
 }
 
 }  // namespace

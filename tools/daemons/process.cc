@@ -1,4 +1,4 @@
-#include "tests/process.h"
+#include "tools/daemons/process.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <filesystem>
 #include <system_error>
 
@@ -31,7 +30,7 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
   return pointers;
 }
 
-// The test's environment, where `changes` win.
+// Our environment, where `changes` win.
 std::vector<std::string> EnvironmentWith(
     const std::vector<std::pair<std::string, std::string>>& changes) {
   std::vector<std::string> environment;
@@ -58,7 +57,7 @@ int64_t CountEntries(const std::string& directory) {
 
 }  // namespace
 
-// posix_spawn instead of fork: the test's gRPC threads must not meet a fork handler.
+// posix_spawn instead of fork: our gRPC threads must not meet a fork handler.
 absl::StatusOr<std::unique_ptr<Process>> Process::Start(Options options) {
   std::unique_ptr<Process> process(new Process(options.log_path));
   std::vector<std::string> environment = EnvironmentWith(options.environment);
@@ -130,13 +129,6 @@ int64_t Process::CountDescriptors() const {
 std::string Process::Log() const {
   const absl::StatusOr<std::string> log = ReadFile(log_path_, kLogBytesMax);
   return log.ok() ? *log : log.status().ToString();
-}
-
-std::string ProgramPath(const std::string& label_path) {
-  const char* root = std::getenv("TEST_SRCDIR");
-  const char* workspace = std::getenv("TEST_WORKSPACE");
-  CHECK(root != nullptr && workspace != nullptr) << "not run by Bazel";
-  return absl::StrCat(root, "/", workspace, "/", label_path);
 }
 
 }  // namespace alchemist

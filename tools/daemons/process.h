@@ -1,7 +1,7 @@
-// Process: a program started by a test, in a session of its own as systemd starts daemons, with its
-// output in a file. The destructor kills its whole process group. One test thread.
-#ifndef ALCHEMIST_TESTS_PROCESS_H_
-#define ALCHEMIST_TESTS_PROCESS_H_
+// Process: a program that this one starts, in a session of its own as systemd starts daemons, with
+// its output in a file. The destructor kills its whole process group. One thread.
+#ifndef ALCHEMIST_TOOLS_DAEMONS_PROCESS_H_
+#define ALCHEMIST_TOOLS_DAEMONS_PROCESS_H_
 
 #include <sys/types.h>
 
@@ -21,7 +21,7 @@ class Process {
  public:
   struct Options {
     std::vector<std::string> command;  // The program's path, then its arguments.
-    std::vector<std::pair<std::string, std::string>> environment = {};  // Beside the test's own.
+    std::vector<std::pair<std::string, std::string>> environment = {};  // Beside our own.
     std::string log_path = {};                                          // Appended to.
   };
   static absl::StatusOr<std::unique_ptr<Process>> Start(Options options);
@@ -51,9 +51,6 @@ class Process {
   std::optional<int> wait_status_;
 };
 
-// The path of a program of this project that the test lists in its `data`.
-std::string ProgramPath(const std::string& label_path);
-
 }  // namespace alchemist
 
-#endif  // ALCHEMIST_TESTS_PROCESS_H_
+#endif  // ALCHEMIST_TOOLS_DAEMONS_PROCESS_H_

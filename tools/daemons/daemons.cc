@@ -1,8 +1,6 @@
-#include "tests/daemons.h"
+#include "tools/daemons/daemons.h"
 
 #include <signal.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 
 #include <filesystem>
 #include <system_error>
@@ -24,60 +22,53 @@ constexpr int64_t kLogTailBytes = 6'000;
 // time exits, to be started again (RELIABILITY.md section 2).
 constexpr int kExitToBeRestarted = 75;
 
-std::string NewDirectory() {
-  const char* root = std::getenv("TEST_TMPDIR");
-  CHECK(root != nullptr) << "not run by Bazel";
-  std::string path = absl::StrCat(root, "/d.XXXXXX");
-  PCHECK(mkdtemp(path.data()) != nullptr) << path;
-  return path;
-}
-
 std::string Tail(const std::string& text) {
   return text.size() <= kLogTailBytes ? text : text.substr(text.size() - kLogTailBytes);
 }
 
-}  // namespace
-
-Daemons::Daemons(std::string model_directory)
-    : model_directory_(std::move(model_directory)), directory_(NewDirectory()) {
-  PCHECK(mkdir(runtime_dir().c_str(), 0700) == 0) << runtime_dir();
+void Append(const std::vector<std::string>& more, std::vector<std::string>& to) {
+  to.insert(to.end(), more.begin(), more.end());
 }
+
+}  // namespace
 
 Daemons::~Daemons() {
   trainer_.reset();
   server_.reset();
   std::error_code error;
-  std::filesystem::remove_all(directory_, error);
-  if (error) LOG(ERROR) << directory_ << ": " << error.message();
+  std::filesystem::remove_all(directory(), error);
+  if (error) LOG(ERROR) << directory() << ": " << error.message();
 }
 
-absl::StatusOr<std::unique_ptr<Process>> Daemons::Start(const std::string& program,
-                                                        const std::vector<std::string>& defaults,
+absl::StatusOr<std::unique_ptr<Process>> Daemons::Start(std::vector<std::string> command,
                                                         const DaemonStart& start,
                                                         const std::string& log) const {
+  std::error_code error;
+  std::filesystem::create_directories(runtime_dir(), error);
+  if (error) return absl::UnavailableError(absl::StrCat(runtime_dir(), ": ", error.message()));
   Process::Options options;
-  options.command = start.wrapper;
-  options.command.push_back(ProgramPath(program));
-  options.command.insert(options.command.end(), defaults.begin(), defaults.end());
-  // The last of two values of a flag holds.
-  options.command.insert(options.command.end(), start.flags.begin(), start.flags.end());
+  Append(options_.wrapper, options.command);
+  Append(start.wrapper, options.command);
+  Append(command, options.command);
+  Append(start.flags, options.command);  // The last of two values of a flag holds.
   if (!start.kill_point.empty()) {
     options.environment = {{"ALCHEMIST_KILL_POINT", start.kill_point},
                            {"ALCHEMIST_KILL_POINT_LOG", kill_log()}};
   }
-  options.log_path = directory_ + "/" + log;
+  options.log_path = directory() + "/" + log;
   return Process::Start(std::move(options));
 }
 
 absl::Status Daemons::SpawnServer(const DaemonStart& start) {
-  std::filesystem::remove(directory_ + "/port");
-  ASSIGN_OR_RETURN(server_,
-                   Start("server/alchemist-server",
-                         {"--model=" + model_directory_, "--data_dir=" + directory_ + "/data",
-                          "--runtime_dir=" + runtime_dir(), "--port_file=" + directory_ + "/port",
-                          "--listen_address=127.0.0.1:0", "--threads=1", "--device_bytes=67108864",
-                          "--serving_kv_bytes=16777216", "--adapter_rank=4"},
-                         start, "server.log"));
+  std::filesystem::remove(directory() + "/port");
+  std::vector<std::string> command = {options_.server_program,
+                                      "--model=" + options_.model_directory,
+                                      "--data_dir=" + directory() + "/data",
+                                      "--runtime_dir=" + runtime_dir(),
+                                      "--port_file=" + directory() + "/port",
+                                      "--listen_address=127.0.0.1:0"};
+  Append(options_.server_flags, command);
+  ASSIGN_OR_RETURN(server_, Start(std::move(command), start, "server.log"));
   return absl::OkStatus();
 }
 
@@ -85,7 +76,7 @@ absl::Status Daemons::StartServer(const DaemonStart& start) {
   RETURN_IF_ERROR(SpawnServer(start));
   std::string port;
   RETURN_IF_ERROR(WaitFor("the server's port", [&] {
-    const absl::StatusOr<std::string> text = ReadFile(directory_ + "/port", 64);
+    const absl::StatusOr<std::string> text = ReadFile(directory() + "/port", 64);
     if (text.ok()) port = *text;
     return text.ok();
   }));
@@ -98,11 +89,10 @@ absl::Status Daemons::StartServer(const DaemonStart& start) {
 
 absl::Status Daemons::StartTrainer(const DaemonStart& start) {
   trainer_start_ = start;
-  ASSIGN_OR_RETURN(
-      trainer_, Start("trainer/alchemist-trainer",
-                      {"--runtime_dir=" + runtime_dir(), "--checkpoint_dir=" + checkpoint_dir(),
-                       "--threads=1", "--publish_interval_ms=100", "--passes=3", "--done_loss=0"},
-                      start, "trainer.log"));
+  std::vector<std::string> command = {options_.trainer_program, "--runtime_dir=" + runtime_dir(),
+                                      "--checkpoint_dir=" + checkpoint_dir()};
+  Append(options_.trainer_flags, command);
+  ASSIGN_OR_RETURN(trainer_, Start(std::move(command), start, "trainer.log"));
   return absl::OkStatus();
 }
 
@@ -143,6 +133,9 @@ absl::Status Daemons::WaitFor(const std::string& what, const std::function<bool(
   const int64_t deadline_us = clock.MonotonicUs() + timeout_us;
   for (;;) {
     if (condition()) return absl::OkStatus();
+    if (options_.stop != nullptr && *options_.stop) {
+      return absl::CancelledError(absl::StrCat("told to stop, waiting for ", what));
+    }
     RETURN_IF_ERROR(Supervise());
     if (server_->WaitForExit(kLookUs)) {
       return absl::AbortedError(absl::StrCat("waiting for ", what, ": the server ended\n", Logs()));
@@ -209,40 +202,6 @@ std::string Daemons::Logs() const {
                     Tail(process->Log()), "\n");
   }
   return logs;
-}
-
-v1::CompleteRequest GreedyRequest(const std::vector<int32_t>& prompt, int64_t max_tokens) {
-  v1::CompleteRequest request;
-  request.mutable_tokens()->mutable_ids()->Add(prompt.begin(), prompt.end());
-  request.set_max_tokens(max_tokens);
-  request.set_temperature(0);
-  return request;
-}
-
-v1::CompleteRequest GreedyRequest(const std::string& prompt, int64_t max_tokens) {
-  v1::CompleteRequest request;
-  request.set_text(prompt);
-  request.set_max_tokens(max_tokens);
-  request.set_temperature(0);
-  return request;
-}
-
-v1::SubmitFeedbackRequest CorrectionOf(const std::string& completion_id, const std::string& key,
-                                       const std::string& text) {
-  v1::SubmitFeedbackRequest request;
-  request.set_completion_id(completion_id);
-  request.set_idempotency_key(key);
-  request.mutable_correction()->set_text(text);
-  return request;
-}
-
-v1::SubmitFeedbackRequest RatingOf(const std::string& completion_id, const std::string& key,
-                                   int32_t value) {
-  v1::SubmitFeedbackRequest request;
-  request.set_completion_id(completion_id);
-  request.set_idempotency_key(key);
-  request.mutable_rating()->set_value(value);
-  return request;
 }
 
 }  // namespace alchemist

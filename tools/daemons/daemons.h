@@ -1,11 +1,12 @@
-// Daemons: alchemist-server and alchemist-trainer as real processes on one model, in folders of
-// their own that go with this object. Either is started, stopped and killed in any order; both keep
-// their data over restarts. Waits go by conditions with a deadline, and end early when the server
-// has died; like the trainer's unit, they start a trainer again that exits to be started again.
-// Failures carry the daemons' logs. One test thread, but for client().
-#ifndef ALCHEMIST_TESTS_DAEMONS_H_
-#define ALCHEMIST_TESTS_DAEMONS_H_
+// Daemons: alchemist-server and alchemist-trainer as real processes on one model, in a folder that
+// goes with this object. Either is started, stopped and killed in any order; both keep their data
+// over restarts. Waits go by conditions with a deadline, and end early when the server has died;
+// like the trainer's unit, they start a trainer again that exits to be started again. Failures
+// carry the daemons' logs. One thread, but for client().
+#ifndef ALCHEMIST_TOOLS_DAEMONS_DAEMONS_H_
+#define ALCHEMIST_TOOLS_DAEMONS_DAEMONS_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -14,24 +15,39 @@
 #include <vector>
 
 #include "base/status.h"
-#include "tests/process.h"
 #include "tools/client/alchemist_client.h"
+#include "tools/daemons/process.h"
 
 namespace alchemist {
 
+struct DaemonsOptions {
+  std::string server_program;
+  std::string trainer_program;
+  std::string model_directory;
+  // Made when it is not there, removed with the object. The path of a socket in it must not exceed
+  // 107 bytes.
+  std::string directory;
+  // Of every start, beside the model's and the folders' own.
+  std::vector<std::string> server_flags = {};
+  std::vector<std::string> trainer_flags = {};
+  // A command that execs the daemon, like prlimit; of every start.
+  std::vector<std::string> wrapper = {};
+  // Waits are CANCELLED once it is true.
+  const std::atomic<bool>* stop = nullptr;
+};
+
 // How one start of a daemon differs from the plain one.
 struct DaemonStart {
-  std::vector<std::string> flags = {};    // Win over the defaults below.
+  std::vector<std::string> flags = {};    // Win over those of the options.
   std::string kill_point = {};            // ALCHEMIST_KILL_POINT; "" is none.
-  std::vector<std::string> wrapper = {};  // A command that execs the daemon, like prlimit.
+  std::vector<std::string> wrapper = {};  // Inside that of the options.
 };
 
 class Daemons {
  public:
   static constexpr int64_t kDeadlineUs = 120'000'000;
 
-  // Makes its folders below TEST_TMPDIR.
-  explicit Daemons(std::string model_directory);
+  explicit Daemons(DaemonsOptions options) : options_(std::move(options)) {}
   ~Daemons();
 
   // Starts the server and waits until it answers.
@@ -49,10 +65,10 @@ class Daemons {
   AlchemistClient& client() { return *client_; }  // From StartServer to StopServer.
   int port() const { return port_; }
 
-  const std::string& directory() const { return directory_; }
-  std::string runtime_dir() const { return directory_ + "/run"; }
-  std::string checkpoint_dir() const { return directory_ + "/checkpoints"; }
-  std::string kill_log() const { return directory_ + "/kill_points"; }
+  const std::string& directory() const { return options_.directory; }
+  std::string runtime_dir() const { return directory() + "/run"; }
+  std::string checkpoint_dir() const { return directory() + "/checkpoints"; }
+  std::string kill_log() const { return directory() + "/kill_points"; }
 
   // Waits until `condition` holds. DeadlineExceeded naming `what`; Aborted when the server ends
   // first.
@@ -73,15 +89,13 @@ class Daemons {
  private:
   absl::Status WaitForEach(const std::string& what, const std::vector<std::string>& feedback_ids,
                            const std::function<bool(const v1::Feedback&)>& condition);
-  absl::StatusOr<std::unique_ptr<Process>> Start(const std::string& program,
-                                                 const std::vector<std::string>& defaults,
+  absl::StatusOr<std::unique_ptr<Process>> Start(std::vector<std::string> command,
                                                  const DaemonStart& start,
                                                  const std::string& log) const;
   absl::Status Stop(Process& process);
   absl::Status Supervise();
 
-  const std::string model_directory_;
-  const std::string directory_;
+  const DaemonsOptions options_;
   std::unique_ptr<Process> server_;
   std::unique_ptr<Process> trainer_;
   DaemonStart trainer_start_;
@@ -89,14 +103,6 @@ class Daemons {
   int port_ = 0;
 };
 
-// Requests in one line each.
-v1::CompleteRequest GreedyRequest(const std::vector<int32_t>& prompt, int64_t max_tokens);
-v1::CompleteRequest GreedyRequest(const std::string& prompt, int64_t max_tokens);
-v1::SubmitFeedbackRequest CorrectionOf(const std::string& completion_id, const std::string& key,
-                                       const std::string& text);
-v1::SubmitFeedbackRequest RatingOf(const std::string& completion_id, const std::string& key,
-                                   int32_t value);
-
 }  // namespace alchemist
 
-#endif  // ALCHEMIST_TESTS_DAEMONS_H_
+#endif  // ALCHEMIST_TOOLS_DAEMONS_DAEMONS_H_
