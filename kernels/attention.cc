@@ -69,15 +69,15 @@ void AttentionBackward(const AttentionShape& shape, absl::Span<const AttentionGr
   CHECK(q.rows() == dout.rows && out.rows() == dout.rows && lse.rows() == dout.rows)
       << q.rows() << ", " << out.rows() << ", " << lse.rows() << " rows for " << dout.rows;
   CHECK(q.width() == dout.width && out.width() == dout.width) << q.width() << ", " << out.width();
-  CHECK(q.dtype() == dout.dtype && out.dtype() == dout.dtype && lse.dtype() == DType::kF32);
+  CHECK(out.dtype() == q.dtype() && lse.dtype() == DType::kF32);
   CHECK_EQ(lse.width(), shape.heads);
-  CheckShape("AttentionBackward dout", dout, dout.rows, shape.heads * shape.head_dim, dout.dtype);
-  CheckShape("AttentionBackward dq", dq, dout.rows, dout.width, dout.dtype);
+  CheckShape("AttentionBackward dout", dout, dout.rows, shape.heads * shape.head_dim, DType::kF32);
+  CheckShape("AttentionBackward dq", dq, dout.rows, dout.width, DType::kF32);
   for (const AttentionGradSpan& span : spans) {
-    CheckSpan("AttentionBackward K/V", shape, span, dout.rows, dout.dtype);
+    CheckSpan("AttentionBackward K/V", shape, span, dout.rows, q.dtype());
     CheckGradRuns(span);
   }
-  DispatchDType("AttentionBackward", dout.dtype, [&](auto zero) {
+  DispatchDType("AttentionBackward", q.dtype(), [&](auto zero) {
     AttentionBackwardCpu<decltype(zero)>(shape, spans, q, out, lse, dout, dq, stream);
   });
 }

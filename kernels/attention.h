@@ -6,7 +6,7 @@
 // lie, how runs are cut, or which rows share the call. Backward recomputes the probabilities from
 // the log-sum-exp (Dao et al. 2022) and splits exactly into (query run, key run) pairs; each dK/dV
 // element is a sum over query rows in ascending order, each dq element over keys in ascending
-// order.
+// order. q, k, v and out are f32 or bf16, all the same; gradients are f32.
 #ifndef ALCHEMIST_KERNELS_ATTENTION_H_
 #define ALCHEMIST_KERNELS_ATTENTION_H_
 
@@ -68,8 +68,8 @@ void AttentionBackward(const AttentionShape& shape, absl::Span<const AttentionGr
                        const RowPieces& q,    // [rows, heads * head_dim]
                        const RowPieces& out,  // [rows, heads * head_dim]
                        const RowPieces& lse,  // [rows, heads] f32
-                       ConstTensorView dout,  // [rows, heads * head_dim]
-                       TensorView dq,         // [rows, heads * head_dim]
+                       ConstTensorView dout,  // [rows, heads * head_dim] f32
+                       TensorView dq,         // [rows, heads * head_dim] f32
                        Stream& stream);
 
 }  // namespace alchemist

@@ -10,6 +10,7 @@
 #include "kernels/attention_cpu.h"
 #include "kernels/attention_simd.h"
 #include "kernels/attention_tiles.h"
+#include "kernels/bf16.h"
 #include "kernels/scratch.h"
 #include "kernels/simd_level.h"
 
@@ -90,7 +91,7 @@ class Backward {
   void Run(const QueryTile& tile, int64_t key_tile, int64_t kv_head) const {
     const int64_t row_heads = tile.rows * group_;
     const Working w(row_heads, width_);
-    if (key_tile == 0) Begin(tile, kv_head);
+    if (key_tile == 0) Begin(tile, kv_head, w);
     GatherRows(tile, kv_head, w);
     const absl::Span<const int32_t> positions = tile.positions();
     const int64_t end = positions.back() + 1;
@@ -122,15 +123,17 @@ class Backward {
 
  private:
   // What a tile's first pair sets for those after it: dq = 0, and dout . out.
-  void Begin(const QueryTile& tile, int64_t kv_head) const {
+  void Begin(const QueryTile& tile, int64_t kv_head, const Working& w) const {
     for (int64_t t = 0; t < tile.rows; ++t) {
       const int64_t row = tile.span->first_row + tile.first + t;
       const int64_t first_column = kv_head * group_ * width_;
-      std::fill_n(dq_.Row<T>(row) + first_column, group_ * width_, T(0));
+      std::fill_n(dq_.Row<float>(row) + first_column, group_ * width_, 0.0f);
+      // The tile's q is gathered later: until then its memory holds rows of `out`.
+      const float* const out = AsF32(out_.Row<T>(row) + first_column, group_ * width_, w.q);
       for (int64_t i = 0; i < group_; ++i) {
-        const int64_t column = first_column + i * width_;
-        dout_out_[row * shape_.heads + kv_head * group_ + i] = ALCHEMIST_SIMD_VERSION(
-            level_, OrderedDot)(dout_.Row<T>(row) + column, out_.Row<T>(row) + column, width_);
+        const float* const dout = dout_.Row<float>(row) + first_column;
+        dout_out_[row * shape_.heads + kv_head * group_ + i] =
+            ALCHEMIST_SIMD_VERSION(level_, OrderedDot)(dout + i * width_, out + i * width_, width_);
       }
     }
   }
@@ -140,12 +143,12 @@ class Backward {
       const int64_t row = tile.span->first_row + tile.first + t;
       const int64_t head = kv_head * group_;
       const int64_t r = t * group_;
-      std::copy_n(q_.Row<T>(row) + head * width_, group_ * width_, w.q + r * width_);
-      std::copy_n(dout_.Row<T>(row) + head * width_, group_ * width_, w.dout + r * width_);
+      CopyAsF32(q_.Row<T>(row) + head * width_, group_ * width_, w.q + r * width_);
+      std::copy_n(dout_.Row<float>(row) + head * width_, group_ * width_, w.dout + r * width_);
       std::copy_n(lse_.Row<float>(row) + head, group_, w.lse + r);
       std::copy_n(dout_out_ + row * shape_.heads + head, group_, w.dout_out + r);
       for (int64_t i = 0; i < group_; ++i) {
-        w.dq[r + i] = dq_.Row<T>(row) + (head + i) * width_;
+        w.dq[r + i] = dq_.Row<float>(row) + (head + i) * width_;
       }
     }
   }
@@ -218,5 +221,8 @@ template void AttentionBackwardCpu<float>(const AttentionShape&,
                                           absl::Span<const AttentionGradSpan>, const RowPieces&,
                                           const RowPieces&, const RowPieces&, ConstTensorView,
                                           TensorView, Stream&);
+template void AttentionBackwardCpu<Bf16>(const AttentionShape&, absl::Span<const AttentionGradSpan>,
+                                         const RowPieces&, const RowPieces&, const RowPieces&,
+                                         ConstTensorView, TensorView, Stream&);
 
 }  // namespace alchemist

@@ -1,5 +1,5 @@
-// Attention on the CPU; attention.h says what is computed. T is the element type of q, k, v, out
-// and their gradients.
+// Attention on the CPU; attention.h says what is computed. T is the element type of q, k, v and
+// out.
 #ifndef ALCHEMIST_KERNELS_ATTENTION_CPU_H_
 #define ALCHEMIST_KERNELS_ATTENTION_CPU_H_
 

@@ -6,6 +6,7 @@
 #include "kernels/attention_cpu.h"
 #include "kernels/attention_simd.h"
 #include "kernels/attention_tiles.h"
+#include "kernels/bf16.h"
 #include "kernels/scratch.h"
 #include "kernels/simd_level.h"
 
@@ -71,8 +72,7 @@ void RunTile(const AttentionShape& shape, const Tile& tile, ConstTensorView q, T
   const int64_t first_head = tile.kv_head * group;
   const int64_t first_row = span.first_row + tile.first;
   for (int64_t t = 0; t < tile.rows; ++t) {
-    std::copy_n(q.Row<T>(first_row + t) + first_head * width, group * width,
-                w.q + t * group * width);
+    CopyAsF32(q.Row<T>(first_row + t) + first_head * width, group * width, w.q + t * group * width);
   }
 
   const SimdLevel level = AttentionSimdLevel(shape);
@@ -100,8 +100,11 @@ void RunTile(const AttentionShape& shape, const Tile& tile, ConstTensorView q, T
   for (int64_t r = 0; r < row_heads; ++r) {
     const int64_t row = first_row + r / group;
     const int64_t head = first_head + r % group;
+    float* const from = w.out + r * width;
     T* const to = out.Row<T>(row) + head * width;
-    for (int64_t d = 0; d < width; ++d) to[d] = w.out[r * width + d] / w.sum[r];
+    float* const sums = SumsOf(to, from);
+    for (int64_t d = 0; d < width; ++d) sums[d] = from[d] / w.sum[r];
+    StoreSums(sums, width, to);
     lse.Row<float>(row)[head] = w.max[r] + std::log(w.sum[r]);
   }
 }
@@ -118,5 +121,7 @@ void AttentionForwardCpu(const AttentionShape& shape, absl::Span<const Attention
 
 template void AttentionForwardCpu<float>(const AttentionShape&, absl::Span<const AttentionSpan>,
                                          ConstTensorView, TensorView, TensorView, Stream&);
+template void AttentionForwardCpu<Bf16>(const AttentionShape&, absl::Span<const AttentionSpan>,
+                                        ConstTensorView, TensorView, TensorView, Stream&);
 
 }  // namespace alchemist

@@ -60,16 +60,14 @@ struct AttentionReference {
     }
   }
 
-  // dq += d/dq, dk += d/dk, dv += d/dv.
-  void Vjp(const T* dout, T* dq, T* dk, T* dv) const {
-    std::vector<T> out(positions.size() * shape.heads * shape.head_dim);
-    std::vector<T> lse(positions.size() * shape.heads);
-    Forward(out.data(), lse.data());
+  // dq += d/dq, dk += d/dk, dv += d/dv; `out` is what Forward made, as it was stored.
+  void Vjp(const T* out, const T* dout, T* dq, T* dk, T* dv) const {
     for (int64_t t = 0; t < static_cast<int64_t>(positions.size()); ++t) {
       for (int64_t head = 0; head < shape.heads; ++head) {
         const int64_t row = Row(t, head);
-        const T dout_out = Dot(dout + row, &out[row]);
-        const std::vector<T> p = Probabilities(t, head, &lse[t * shape.heads + head]);
+        const T dout_out = Dot(dout + row, out + row);
+        T lse;
+        const std::vector<T> p = Probabilities(t, head, &lse);
         for (size_t i = 0; i < p.size(); ++i) {
           const int64_t key = Key(i, head);
           const T ds = p[i] * (Dot(dout + row, v + key) - dout_out) * T(shape.scale);

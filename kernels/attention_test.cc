@@ -46,12 +46,13 @@ constexpr Case kInvarianceCase = {6, 2, 16, 170, 170};
 
 // One sequence: its rows' q, its K and V as one run, and what the backward pass starts from.
 struct Problem {
-  explicit Problem(const Case& c)
+  explicit Problem(const Case& c, DType dtype = DType::kF32)
       : c(c),
+        dtype(dtype),
         random(c.head_dim),
-        q(TestMatrix::Normal(c.rows, c.heads * c.head_dim, &random)),
-        k(TestMatrix::Normal(c.keys, c.kv_heads * c.head_dim, &random)),
-        v(TestMatrix::Normal(c.keys, c.kv_heads * c.head_dim, &random)),
+        q(TestMatrix::Normal(c.rows, c.heads * c.head_dim, &random, 1, dtype)),
+        k(TestMatrix::Normal(c.keys, c.kv_heads * c.head_dim, &random, 1, dtype)),
+        v(TestMatrix::Normal(c.keys, c.kv_heads * c.head_dim, &random, 1, dtype)),
         dout(TestMatrix::Normal(c.rows, c.heads * c.head_dim, &random)),
         positions(c.rows) {
     std::iota(positions.begin(), positions.end(), static_cast<int32_t>(c.keys - c.rows));
@@ -66,6 +67,7 @@ struct Problem {
   }
 
   const Case c;
+  const DType dtype;
   Random random;
   TestMatrix q, k, v, dout;
   std::vector<int32_t> positions;
@@ -87,7 +89,9 @@ std::vector<KvRun> CutKv(const Problem& of, int64_t keys, const std::vector<int6
 
 // Results of a forward pass, kept for the backward pass.
 struct Outputs {
-  explicit Outputs(const Case& c) : out(c.rows, c.heads * c.head_dim), lse(c.rows, c.heads) {}
+  explicit Outputs(const Problem& problem)
+      : out(problem.c.rows, problem.q.width(), 0, problem.dtype),
+        lse(problem.c.rows, problem.c.heads) {}
   TestMatrix out, lse;
 };
 
@@ -144,9 +148,10 @@ void Backward(const Problem& problem, const Outputs& outputs, RowCut rows,
                     gradients->dq.view().Rows(rows.first, rows.count), stream);
 }
 
+// The gradients are those over the `out` that was stored.
 template <typename T>
 struct ReferenceResults {
-  explicit ReferenceResults(const Problem& problem)
+  ReferenceResults(const Problem& problem, const Outputs& outputs)
       : out(problem.q.values().size()),
         lse(problem.c.rows * problem.c.heads),
         dq(problem.q.values().size()),
@@ -154,7 +159,8 @@ struct ReferenceResults {
         dv(problem.v.values().size(), T(-0.5)) {
     problem.WithReference<T>([&](const AttentionReference<T>& reference) {
       reference.Forward(out.data(), lse.data());
-      reference.Vjp(As<T>(problem.dout.values()).data(), dq.data(), dk.data(), dv.data());
+      reference.Vjp(As<T>(outputs.out.values()).data(), As<T>(problem.dout.values()).data(),
+                    dq.data(), dk.data(), dv.data());
     });
   }
   std::vector<T> out, lse, dq, dk, dv;
@@ -165,7 +171,9 @@ TEST(AttentionReferenceTest, VjpIsTheComplexStepGradient) {
   std::vector<double> dq(problem.q.values().size()), dk(problem.k.values().size()),
       dv(problem.v.values().size());
   problem.WithReference<double>([&](const AttentionReference<double>& reference) {
-    reference.Vjp(problem.dout.AsDouble().data(), dq.data(), dk.data(), dv.data());
+    std::vector<double> out(dq.size()), lse(problem.c.rows * problem.c.heads);
+    reference.Forward(out.data(), lse.data());
+    reference.Vjp(out.data(), problem.dout.AsDouble().data(), dq.data(), dk.data(), dv.data());
   });
   using Values = std::vector<std::complex<double>>;
   const auto loss = [&](const Values& q, const Values& k, const Values& v) {
@@ -190,23 +198,28 @@ TEST(AttentionReferenceTest, VjpIsTheComplexStepGradient) {
   ExpectSameGradient("dv", dv, ComplexStepGradient(of_v, problem.v.AsDouble()), 100);
 }
 
-TEST(AttentionTest, IsAsExactAsThePlainLoops) {
+class AttentionTest : public testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Types, AttentionTest, testing::ValuesIn(kDTypesForTest),
+                         [](const auto& info) { return DTypeName(info.param); });
+
+TEST_P(AttentionTest, IsAsExactAsThePlainLoops) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   const SimdLevel before = CurrentSimdLevel();
   for (const Case& c : kCases) {
-    const Problem problem(c);
-    const ReferenceResults<float> naive(problem);
-    const ReferenceResults<double> reference(problem);
+    const Problem problem(c, GetParam());
     for (SimdLevel level : {SimdLevel::kPortable, before}) {
       SCOPED_TRACE(testing::Message() << SimdLevelName(level) << ", " << c.heads << " heads of "
                                       << c.head_dim << ", " << c.keys << " keys");
       SetSimdLevelForTest(level);
-      Outputs outputs(c);
+      Outputs outputs(problem);
       Forward(problem, {0, c.rows}, {c.keys}, &outputs, stream);
       Gradients gradients(c);
       Backward(problem, outputs, {0, c.rows}, {c.keys}, &gradients, stream);
-      ExpectWithinTwiceNaive("out", outputs.out.values(), naive.out, reference.out);
+      const ReferenceResults<float> naive(problem, outputs);
+      const ReferenceResults<double> reference(problem, outputs);
+      ExpectWithinTwiceNaive("out", outputs.out.values(), Stored(GetParam(), naive.out),
+                             reference.out);
       ExpectWithinTwiceNaive("lse", outputs.lse.values(), naive.lse, reference.lse);
       ExpectWithinTwiceNaive("dq", gradients.dq.values(), naive.dq, reference.dq);
       ExpectWithinTwiceNaive("dk", gradients.dk.values(), naive.dk, reference.dk);
@@ -220,15 +233,15 @@ TEST(AttentionTest, IsAsExactAsThePlainLoops) {
 const std::vector<int64_t> kKvCuts[] = {
     {170}, {32, 64, 96, 128, 160, 170}, {1, 30, 33, 95, 96, 127, 140, 170}};
 
-TEST(AttentionTest, AForwardRowDependsOnItsQAndTheKeysBeforeItOnly) {
+TEST_P(AttentionTest, AForwardRowDependsOnItsQAndTheKeysBeforeItOnly) {
   WorkerPool pool({.threads = 1});
   Stream stream(&pool);
-  const Problem problem(kInvarianceCase);
-  Outputs whole(problem.c);
+  const Problem problem(kInvarianceCase, GetParam());
+  Outputs whole(problem);
   Forward(problem, {0, problem.c.rows}, kKvCuts[0], &whole, stream);
   ForEachCut(problem.c.rows, [&](const std::vector<RowCut>& cut, Stream& stream) {
     for (const std::vector<int64_t>& kv_ends : kKvCuts) {
-      Outputs outputs(problem.c);
+      Outputs outputs(problem);
       for (const RowCut& rows : cut) Forward(problem, rows, kv_ends, &outputs, stream);
       ExpectSameBits("out", outputs.out.values(), whole.out.values());
       ExpectSameBits("lse", outputs.lse.values(), whole.lse.values());
@@ -237,11 +250,11 @@ TEST(AttentionTest, AForwardRowDependsOnItsQAndTheKeysBeforeItOnly) {
 }
 
 // Two sequences in one call, of different lengths, against each alone.
-TEST(AttentionTest, SpansOfOneCallDoNotTouchEachOther) {
+TEST(AttentionSpanTest, SpansOfOneCallDoNotTouchEachOther) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   const Problem a({6, 2, 24, 129, 50}), b({6, 2, 24, 40, 3});
-  Outputs a_alone(a.c), b_alone(b.c);
+  Outputs a_alone(a), b_alone(b);
   Forward(a, {0, a.c.rows}, {a.c.keys}, &a_alone, stream);
   Forward(b, {0, b.c.rows}, {b.c.keys}, &b_alone, stream);
   const int64_t rows = a.c.rows + b.c.rows;
@@ -258,11 +271,11 @@ TEST(AttentionTest, SpansOfOneCallDoNotTouchEachOther) {
   ExpectSameBits("lse of a", lse.values().subspan(b.c.rows * b.c.heads), a_alone.lse.values());
 }
 
-TEST(AttentionTest, AnyCutOfTheBackwardPassMakesTheSameBits) {
+TEST_P(AttentionTest, AnyCutOfTheBackwardPassMakesTheSameBits) {
   WorkerPool pool({.threads = 1});
   Stream stream(&pool);
-  const Problem problem(kInvarianceCase);
-  Outputs outputs(problem.c);
+  const Problem problem(kInvarianceCase, GetParam());
+  Outputs outputs(problem);
   Forward(problem, {0, problem.c.rows}, kKvCuts[0], &outputs, stream);
   Gradients whole(problem.c);
   Backward(problem, outputs, {0, problem.c.rows}, kKvCuts[0], &whole, stream);
@@ -281,7 +294,7 @@ TEST(AttentionTest, AnyCutOfTheBackwardPassMakesTheSameBits) {
 
 // A prompt and two answers to it: three spans whose K/V share the prompt's rows. In one call they
 // must add to dk and dv in order, as three calls do.
-TEST(AttentionTest, SpansOnACommonPrefixAreTakenInOrder) {
+TEST(AttentionSpanTest, SpansOnACommonPrefixAreTakenInOrder) {
   constexpr int64_t kPrompt = 150, kFirst = 90, kSecond = 61;
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
@@ -331,11 +344,11 @@ TEST(AttentionTest, SpansOnACommonPrefixAreTakenInOrder) {
 }
 
 // Rows for which the last layer keeps nothing leave gaps.
-TEST(AttentionTest, PositionsMayHaveGaps) {
+TEST(AttentionSpanTest, PositionsMayHaveGaps) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   const Problem problem(kInvarianceCase);
-  Outputs whole(problem.c);
+  Outputs whole(problem);
   Forward(problem, {0, problem.c.rows}, kKvCuts[0], &whole, stream);
   const std::vector<int32_t> positions = {3, 31, 32, 100, 101, 102, 168};
   TestMatrix q(positions.size(), problem.q.width());
@@ -353,7 +366,7 @@ TEST(AttentionTest, PositionsMayHaveGaps) {
 }
 
 // Memory behind a position may hold anything: rows of requests that are gone, or nothing yet.
-TEST(AttentionTest, KeysAfterARowsPositionAreNotTouched) {
+TEST(AttentionSpanTest, KeysAfterARowsPositionAreNotTouched) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   const Problem problem({.heads = 4, .kv_heads = 2, .head_dim = 16, .keys = 70, .rows = 70});
@@ -365,7 +378,7 @@ TEST(AttentionTest, KeysAfterARowsPositionAreNotTouched) {
       poisoned.v.Row(key)[j] = std::numeric_limits<float>::infinity();
     }
   }
-  Outputs clean(problem.c), got(problem.c);
+  Outputs clean(problem), got(problem);
   Forward(problem, {0, 70}, {70}, &clean, stream);
   Forward(poisoned, {0, 70}, {70}, &got, stream);
   Gradients clean_gradients(problem.c), got_gradients(problem.c);

@@ -10,6 +10,7 @@
 #include "absl/types/span.h"
 #include "kernels/attention.h"
 #include "kernels/attention_simd.h"
+#include "kernels/bf16.h"
 #include "kernels/simd_level.h"
 
 namespace alchemist {
@@ -45,8 +46,8 @@ void GatherKeys(const AttentionShape& shape, absl::Span<const KvRun> runs, int64
   for (int64_t i = 0; i < count; ++i) {
     const KvRun& run = RunOf(runs, first + i);
     const int64_t row = first + i - run.first_position;
-    std::copy_n(run.k.Row<T>(row) + kv_head * width, width, k + i * width);
-    std::copy_n(run.v.Row<T>(row) + kv_head * width, width, v + i * width);
+    CopyAsF32(run.k.Row<T>(row) + kv_head * width, width, k + i * width);
+    CopyAsF32(run.v.Row<T>(row) + kv_head * width, width, v + i * width);
   }
   std::fill(k + count * width, k + kKeysPerBlock * width, 0.0f);
   std::fill(v + count * width, v + kKeysPerBlock * width, 0.0f);

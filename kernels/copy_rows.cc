@@ -3,10 +3,17 @@
 #include <cstring>
 
 #include "base/logging.h"
+#include "kernels/bf16.h"
 #include "kernels/row_tiles.h"
 
 namespace alchemist {
 namespace {
+
+void RoundPiece(ConstTensorView from, TensorView to, Stream& stream) {
+  ForEachRowTile(stream, from.rows, from.width, [&](int64_t first, int64_t count) {
+    Round(from.Row<float>(first), count * from.width, to.Row<Bf16>(first));
+  });
+}
 
 void CopyPiece(ConstTensorView from, TensorView to, Stream& stream) {
   const int64_t row_bytes = from.width * BytesPerElement(from.dtype);
@@ -22,8 +29,13 @@ void CopyRows(const RowPieces& x, TensorView y, Stream& stream) {
   int64_t row = 0;
   for (const ConstTensorView& piece : x.pieces()) {
     CHECK_EQ(piece.width, y.width);
-    CHECK(piece.dtype == y.dtype) << DTypeName(piece.dtype) << " into " << DTypeName(y.dtype);
-    CopyPiece(piece, y.Rows(row, piece.rows), stream);
+    if (piece.dtype == y.dtype) {
+      CopyPiece(piece, y.Rows(row, piece.rows), stream);
+    } else {
+      CHECK(piece.dtype == DType::kF32 && y.dtype == DType::kBf16)
+          << DTypeName(piece.dtype) << " into " << DTypeName(y.dtype);
+      RoundPiece(piece, y.Rows(row, piece.rows), stream);
+    }
     row += piece.rows;
   }
 }

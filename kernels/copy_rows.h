@@ -1,4 +1,4 @@
-// The copies that need no arithmetic: rows from pieces into pieces, and zeros.
+// Copies: rows from pieces into one matrix, rounded where it stores less, and zeros.
 #ifndef ALCHEMIST_KERNELS_COPY_ROWS_H_
 #define ALCHEMIST_KERNELS_COPY_ROWS_H_
 
@@ -8,7 +8,8 @@
 
 namespace alchemist {
 
-// y = x. REQUIRES: the same shape and dtype; they do not overlap.
+// y = x. REQUIRES: the same shape; the same type, or x f32 and y bf16: this is how the sums of a
+// tensor are stored. They do not overlap.
 void CopyRows(const RowPieces& x,  // [rows, width]
               TensorView y,        // [rows, width]
               Stream& stream);

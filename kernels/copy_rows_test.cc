@@ -24,6 +24,23 @@ TEST(CopyRowsTest, PiecesOfUnevenLengthsBecomeOneMatrix) {
   ExpectSameBits("y", y.values(), x.values());
 }
 
+TEST(CopyRowsTest, F32RowsAreRoundedWhereBf16IsStored) {
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  Random random(2);
+  const TestMatrix x = TestMatrix::Normal(57, 4099, &random);
+  RowPieces pieces;
+  for (const auto& [first, count] : {std::pair{0, 20}, {20, 37}}) {
+    pieces.Append(x.view().Rows(first, count));
+  }
+  TestMatrix y(57, 4099, 7.0f, DType::kBf16);
+  CopyRows(pieces, y.view(), stream);
+  ExpectSameBits("y", y.values(), Stored(DType::kBf16, x.values()));
+  TestMatrix copy(57, 4099, 7.0f, DType::kBf16);
+  CopyRows(y.view(), copy.view(), stream);
+  ExpectSameBits("copy", copy.values(), y.values());
+}
+
 TEST(CopyRowsTest, SetZeroReachesEveryElementAndNoOther) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);

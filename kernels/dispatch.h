@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/logging.h"
+#include "kernels/bf16.h"
 #include "kernels/tensor_view.h"
 
 namespace alchemist {
@@ -25,10 +26,16 @@ void DispatchDType(const char* op, DType dtype, const Kernel& kernel) {
     case DType::kF32:
       return kernel(float());
     case DType::kBf16:
+      return kernel(Bf16());
     case DType::kF16:
       break;
   }
   LOG(FATAL) << op << " has no kernel for " << DTypeName(dtype);
+}
+
+// The check of DispatchDType, for ops whose inner parts dispatch.
+inline void CheckFloat(const char* op, DType dtype) {
+  DispatchDType(op, dtype, [](auto) {});
 }
 
 }  // namespace alchemist

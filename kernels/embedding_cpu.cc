@@ -16,7 +16,6 @@ void AddTo(const float* x, int64_t count, float* sum) {
 }  // namespace
 
 // A token may occur often, so that tiles are columns, each over all rows in order.
-template <typename T>
 void EmbeddingBackwardCpu(absl::Span<const int32_t> tokens, ConstTensorView dx, TensorView dtable,
                           Stream& stream) {
   constexpr int64_t kColumns = 64;
@@ -24,12 +23,9 @@ void EmbeddingBackwardCpu(absl::Span<const int32_t> tokens, ConstTensorView dx, 
     const int64_t first = tile * kColumns;
     const int64_t columns = std::min(kColumns, dx.width - first);
     for (int64_t row = 0; row < dx.rows; ++row) {
-      AddTo(dx.Row<T>(row) + first, columns, dtable.Row<float>(tokens[row]) + first);
+      AddTo(dx.Row<float>(row) + first, columns, dtable.Row<float>(tokens[row]) + first);
     }
   });
 }
-
-template void EmbeddingBackwardCpu<float>(absl::Span<const int32_t>, ConstTensorView, TensorView,
-                                          Stream&);
 
 }  // namespace alchemist

@@ -10,7 +10,6 @@
 
 namespace alchemist {
 
-template <typename T>
 void EmbeddingBackwardCpu(absl::Span<const int32_t> tokens, ConstTensorView dx, TensorView dtable,
                           Stream& stream);
 

@@ -34,16 +34,6 @@ double LogProbAndGradient(float* logits, int64_t vocab, int32_t target) {
   return shifted - std::log(sum);
 }
 
-void ScaleRowsF32(ConstTensorView x, absl::Span<const float> c, TensorView y, Stream& stream) {
-  ForEachRowTile(stream, x.rows, x.width, [&](int64_t first, int64_t count) {
-    for (int64_t t = first; t < first + count; ++t) {
-      const float* const from = x.Row<float>(t);
-      float* const to = y.Row<float>(t);
-      for (int64_t j = 0; j < x.width; ++j) to[j] = c[t] * from[j];
-    }
-  });
-}
-
 // LogProb of the chunk of rows that begins at `first`.
 void LogProbChunk(ConstTensorView hidden, int64_t first, const WeightView& head, TensorView logits,
                   absl::Span<const int32_t> targets, absl::Span<float> log_probs,
@@ -63,7 +53,7 @@ void LogProbChunk(ConstTensorView hidden, int64_t first, const WeightView& head,
                         Accumulate::kNo, stream);
   }
   if (gradients.dw.data != nullptr) {
-    ScaleRowsF32(logits, gradients.c.subspan(first, logits.rows), logits, stream);
+    ScaleRows(logits, gradients.c.subspan(first, logits.rows), logits, stream);
     MatmulWeightGradient(logits, rows, gradients.dw, stream);
   }
 }
@@ -79,28 +69,34 @@ void LogProb(ConstTensorView hidden, const WeightView& head, absl::Span<const in
   for (int32_t target : targets) CHECK(target >= 0 && target < vocab) << target << " of " << vocab;
   if (gradients.unit_gradient.data != nullptr) {
     CheckShape("LogProb unit_gradient", gradients.unit_gradient, hidden.rows, hidden.width,
-               hidden.dtype);
+               DType::kF32);
   }
   if (gradients.dw.data != nullptr) {
     CheckShape("LogProb dw", gradients.dw, vocab, hidden.width, DType::kF32);
     CHECK_EQ(static_cast<int64_t>(gradients.c.size()), hidden.rows);
   }
-  DispatchDType("LogProb", hidden.dtype, [&](float) {
-    thread_local Scratch<float> scratch;
-    float* const memory = scratch.Get(std::min(kChunkRows, hidden.rows) * vocab);
-    for (int64_t first = 0; first < hidden.rows; first += kChunkRows) {
-      const int64_t rows = std::min(kChunkRows, hidden.rows - first);
-      LogProbChunk(hidden, first, head, {memory, rows, vocab, DType::kF32}, targets, log_probs,
-                   gradients, stream);
-    }
-  });
+  CheckFloat("LogProb", hidden.dtype);
+  thread_local Scratch<float> scratch;
+  float* const memory = scratch.Get(std::min(kChunkRows, hidden.rows) * vocab);
+  for (int64_t first = 0; first < hidden.rows; first += kChunkRows) {
+    const int64_t rows = std::min(kChunkRows, hidden.rows - first);
+    LogProbChunk(hidden, first, head, {memory, rows, vocab, DType::kF32}, targets, log_probs,
+                 gradients, stream);
+  }
 }
 
 void ScaleRows(ConstTensorView unit_gradient, absl::Span<const float> c, TensorView dx,
                Stream& stream) {
-  CheckShape("ScaleRows dx", dx, unit_gradient.rows, unit_gradient.width, unit_gradient.dtype);
+  CheckShape("ScaleRows unit_gradient", unit_gradient, dx.rows, dx.width, DType::kF32);
+  CheckShape("ScaleRows dx", dx, dx.rows, dx.width, DType::kF32);
   CHECK_EQ(static_cast<int64_t>(c.size()), dx.rows);
-  DispatchDType("ScaleRows", dx.dtype, [&](float) { ScaleRowsF32(unit_gradient, c, dx, stream); });
+  ForEachRowTile(stream, dx.rows, dx.width, [&](int64_t first, int64_t count) {
+    for (int64_t t = first; t < first + count; ++t) {
+      const float* const from = unit_gradient.Row<float>(t);
+      float* const to = dx.Row<float>(t);
+      for (int64_t j = 0; j < dx.width; ++j) to[j] = c[t] * from[j];
+    }
+  });
 }
 
 double LogSoftmaxAt(absl::Span<const float> logits, int32_t token) {

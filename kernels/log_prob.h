@@ -17,17 +17,17 @@ namespace alchemist {
 // c_t. When dw has data: dw += c[t] * d log_probs[t] / dW (full-parameter training; then `c` is
 // given). The calling thread keeps memory for the logits of one chunk, 64 rows.
 struct LogProbGradients {
-  TensorView unit_gradient;   // [rows, hidden], or no data
+  TensorView unit_gradient;   // [rows, hidden] f32, or no data
   TensorView dw;              // [vocab, hidden] f32, or no data
   absl::Span<const float> c;  // [rows], with dw
 };
-void LogProb(ConstTensorView hidden,             // [rows, hidden], after the final norm
-             const WeightView& head,             // [vocab, hidden]
+void LogProb(ConstTensorView hidden,             // [rows, hidden] f32 or bf16, after the final norm
+             const WeightView& head,             // [vocab, hidden] of the same type
              absl::Span<const int32_t> targets,  // [rows]
              absl::Span<float> log_probs,        // [rows]
              const LogProbGradients& gradients, Stream& stream);
 
-// dx[t] = c[t] * unit_gradient[t]; may be in place.
+// dx[t] = c[t] * unit_gradient[t], f32; may be in place.
 void ScaleRows(ConstTensorView unit_gradient, absl::Span<const float> c, TensorView dx,
                Stream& stream);
 

@@ -57,11 +57,11 @@ constexpr Case kCases[] = {
     {5, 64, 1000, 0.2}, {70, 33, 49, 1}, {3, 128, 4099, 0.1}, {4, 64, 97, 30}};
 
 struct Problem {
-  explicit Problem(const Case& c)
+  Problem(const Case& c, DType dtype)
       : c(c),
         random(c.vocab),
-        hidden(TestMatrix::Normal(c.rows, c.width, &random)),
-        head(TestMatrix::Normal(c.vocab, c.width, &random, c.deviation)) {
+        hidden(TestMatrix::Normal(c.rows, c.width, &random, 1, dtype)),
+        head(TestMatrix::Normal(c.vocab, c.width, &random, c.deviation, dtype)) {
     for (int64_t t = 0; t < c.rows; ++t) {
       targets.push_back(static_cast<int32_t>(random.Below(c.vocab)));
       weights.push_back(static_cast<float>(random.Normal()));
@@ -111,7 +111,11 @@ struct ReferenceResults {
   std::vector<T> log_probs, unit_gradient, dw;
 };
 
-TEST(LogProbTest, IsAsExactAsThePlainLoops) {
+class LogProbTest : public testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Types, LogProbTest, testing::ValuesIn(kDTypesForTest),
+                         [](const auto& info) { return DTypeName(info.param); });
+
+TEST_P(LogProbTest, IsAsExactAsThePlainLoops) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   const SimdLevel before = CurrentSimdLevel();
@@ -119,7 +123,7 @@ TEST(LogProbTest, IsAsExactAsThePlainLoops) {
     SetSimdLevelForTest(level);
     for (const Case& c : kCases) {
       SCOPED_TRACE(c.vocab);
-      const Problem problem(c);
+      const Problem problem(c, GetParam());
       Results results(problem);
       results.Compute(problem, {{0, c.rows}}, stream);
       const ReferenceResults<float> naive(problem);
@@ -134,8 +138,8 @@ TEST(LogProbTest, IsAsExactAsThePlainLoops) {
   SetSimdLevelForTest(before);
 }
 
-TEST(LogProbTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
-  const Problem problem({.rows = 150, .width = 48, .vocab = 301});
+TEST_P(LogProbTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
+  const Problem problem({.rows = 150, .width = 48, .vocab = 301}, GetParam());
   WorkerPool pool({.threads = 1});
   Stream stream(&pool);
   Results whole(problem);
@@ -149,8 +153,8 @@ TEST(LogProbTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
   });
 }
 
-TEST(LogProbTest, WithoutGradientsTheLogProbsAreTheSame) {
-  const Problem problem(kCases[1]);
+TEST_P(LogProbTest, WithoutGradientsTheLogProbsAreTheSame) {
+  const Problem problem(kCases[1], GetParam());
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   Results with(problem);
@@ -161,7 +165,7 @@ TEST(LogProbTest, WithoutGradientsTheLogProbsAreTheSame) {
   ExpectSameBits("log_probs", log_probs.values(), with.log_probs.values());
 }
 
-TEST(LogProbTest, LogSoftmaxAtIsAsExactAsThePlainLoop) {
+TEST(LogSoftmaxTest, LogSoftmaxAtIsAsExactAsThePlainLoop) {
   Random random(1);
   const TestMatrix logits = TestMatrix::Normal(1, 5003, &random, 8);
   const std::vector<float> naive = LogSoftmaxReference(As<float>(logits.values()));
@@ -173,7 +177,7 @@ TEST(LogProbTest, LogSoftmaxAtIsAsExactAsThePlainLoop) {
   ExpectWithinTwiceNaive("log softmax", got, naive, reference);
 }
 
-TEST(LogProbTest, ANanAmongTheLogitsIsNotHidden) {
+TEST(LogSoftmaxTest, ANanAmongTheLogitsIsNotHidden) {
   std::vector<float> logits(100, 1.0f);
   logits[63] = std::numeric_limits<float>::quiet_NaN();
   EXPECT_TRUE(std::isnan(LogSoftmaxAt(logits, 5)));
@@ -182,7 +186,7 @@ TEST(LogProbTest, ANanAmongTheLogitsIsNotHidden) {
   EXPECT_NEAR(LogSoftmaxAt(logits, 5), -std::log(99.0), std::numeric_limits<float>::epsilon());
 }
 
-TEST(LogProbTest, ScaleRowsMayWorkInPlace) {
+TEST(ScaleRowsTest, MayWorkInPlace) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   Random random(1);

@@ -13,12 +13,12 @@ namespace alchemist {
 namespace {
 
 void CheckSegment(const char* what, const LoraSegment& segment, int64_t rows, int64_t in,
-                  int64_t out, DType dtype) {
+                  int64_t out) {
   CHECK(segment.first_row >= 0 && segment.rows >= 0 && segment.first_row + segment.rows <= rows)
       << what << ": rows " << segment.first_row << " + " << segment.rows << " of " << rows;
   if (segment.weights.a.data == nullptr) return;
-  CheckShape(what, segment.weights.a, segment.weights.a.rows, in, dtype);
-  CheckShape(what, segment.weights.b, out, segment.weights.a.rows, dtype);
+  CheckShape(what, segment.weights.a, segment.weights.a.rows, in, DType::kF32);
+  CheckShape(what, segment.weights.b, out, segment.weights.a.rows, DType::kF32);
 }
 
 void Scale(float scale, TensorView x) {
@@ -60,7 +60,7 @@ void ForwardSegment(ConstTensorView x, const LoraView& weights, TensorView y, Ro
                     Stream& stream) {
   thread_local Scratch<float> scratch;
   const int64_t rank = weights.a.rows;
-  const TensorView u = {scratch.Get(x.rows * rank), x.rows, rank, x.dtype};
+  const TensorView u = {scratch.Get(x.rows * rank), x.rows, rank, DType::kF32};
   ScaledDown(x, weights, phase, u, stream);
   AddUp(u, weights, phase, y, stream);
 }
@@ -70,8 +70,8 @@ void BackwardSegment(ConstTensorView x, ConstTensorView dy, const LoraView& weig
   thread_local Scratch<float> scratch;
   const int64_t rank = weights.a.rows;
   float* const memory = scratch.Get(2 * x.rows * rank);
-  const TensorView u = {memory, x.rows, rank, x.dtype};
-  const TensorView du = {memory + x.rows * rank, x.rows, rank, x.dtype};
+  const TensorView u = {memory, x.rows, rank, DType::kF32};
+  const TensorView du = {memory + x.rows * rank, x.rows, rank, DType::kF32};
   ScaledDown(x, weights, RowPhase::kPrefill, u, stream);
   AccumulateOuterProducts(dy, u, db, stream);
   Product(dy, Plain(weights.b), du, Accumulate::kNo, stream);
@@ -84,32 +84,30 @@ void BackwardSegment(ConstTensorView x, ConstTensorView dy, const LoraView& weig
 
 void LoraForward(ConstTensorView x, absl::Span<const LoraSegment> segments, TensorView y,
                  RowPhase phase, Stream& stream) {
-  CheckShape("LoraForward y", y, x.rows, y.width, x.dtype);
-  DispatchDType("LoraForward", x.dtype, [&](float) {
-    for (const LoraSegment& segment : segments) {
-      CheckSegment("LoraForward segment", segment, x.rows, x.width, y.width, x.dtype);
-      if (segment.weights.a.data == nullptr || segment.rows == 0) continue;
-      ForwardSegment(x.Rows(segment.first_row, segment.rows), segment.weights,
-                     y.Rows(segment.first_row, segment.rows), phase, stream);
-    }
-  });
+  CheckFloat("LoraForward", x.dtype);
+  CheckShape("LoraForward y", y, x.rows, y.width, DType::kF32);
+  for (const LoraSegment& segment : segments) {
+    CheckSegment("LoraForward segment", segment, x.rows, x.width, y.width);
+    if (segment.weights.a.data == nullptr || segment.rows == 0) continue;
+    ForwardSegment(x.Rows(segment.first_row, segment.rows), segment.weights,
+                   y.Rows(segment.first_row, segment.rows), phase, stream);
+  }
 }
 
 void LoraBackward(ConstTensorView x, ConstTensorView dy, absl::Span<const LoraSegment> segments,
                   TensorView dx, TensorView da, TensorView db, Stream& stream) {
-  CheckShape("LoraBackward dy", dy, x.rows, dy.width, x.dtype);
-  if (dx.data != nullptr) CheckShape("LoraBackward dx", dx, x.rows, x.width, x.dtype);
-  DispatchDType("LoraBackward", x.dtype, [&](float) {
-    for (const LoraSegment& segment : segments) {
-      CheckSegment("LoraBackward segment", segment, x.rows, x.width, dy.width, x.dtype);
-      if (segment.weights.a.data == nullptr || segment.rows == 0) continue;
-      const TensorView segment_dx =
-          dx.data == nullptr ? dx : dx.Rows(segment.first_row, segment.rows);
-      BackwardSegment(x.Rows(segment.first_row, segment.rows),
-                      dy.Rows(segment.first_row, segment.rows), segment.weights, segment_dx, da, db,
-                      stream);
-    }
-  });
+  CheckFloat("LoraBackward", x.dtype);
+  CheckShape("LoraBackward dy", dy, x.rows, dy.width, DType::kF32);
+  if (dx.data != nullptr) CheckShape("LoraBackward dx", dx, x.rows, x.width, DType::kF32);
+  for (const LoraSegment& segment : segments) {
+    CheckSegment("LoraBackward segment", segment, x.rows, x.width, dy.width);
+    if (segment.weights.a.data == nullptr || segment.rows == 0) continue;
+    const TensorView segment_dx =
+        dx.data == nullptr ? dx : dx.Rows(segment.first_row, segment.rows);
+    BackwardSegment(x.Rows(segment.first_row, segment.rows),
+                    dy.Rows(segment.first_row, segment.rows), segment.weights, segment_dx, da, db,
+                    stream);
+  }
 }
 
 }  // namespace alchemist

@@ -1,5 +1,6 @@
 // Low-rank adapters (Hu et al. 2021): y += (scale * x A^T) B^T, per segment of rows, since rows of
-// one batch can belong to different adapters and revisions.
+// one batch can belong to different adapters and revisions. An adapter is f32, whatever the type of
+// the model's rows.
 #ifndef ALCHEMIST_KERNELS_LORA_H_
 #define ALCHEMIST_KERNELS_LORA_H_
 
@@ -26,18 +27,18 @@ struct LoraSegment {
   LoraView weights;
 };
 
-void LoraForward(ConstTensorView x,  // [rows, in]
+void LoraForward(ConstTensorView x,  // [rows, in] f32 or bf16
                  absl::Span<const LoraSegment> segments,
-                 TensorView y,  // [rows, out]
+                 TensorView y,  // [rows, out] f32
                  RowPhase phase, Stream& stream);
 
 // dx += (through A and B); da, db += (rows ascending; the same bits for every cut of the rows into
 // calls in order). All segments add to one da, db: the gradient at the published bytes of each
 // segment's revision, applied to the current adapter (DESIGN.md section 6).
-void LoraBackward(ConstTensorView x,   // [rows, in]
-                  ConstTensorView dy,  // [rows, out]
+void LoraBackward(ConstTensorView x,   // [rows, in] f32 or bf16
+                  ConstTensorView dy,  // [rows, out] f32
                   absl::Span<const LoraSegment> segments,
-                  TensorView dx,  // [rows, in], or no data
+                  TensorView dx,  // [rows, in] f32, or no data
                   TensorView da,  // [rank, in] f32
                   TensorView db,  // [out, rank] f32
                   Stream& stream);

@@ -74,13 +74,13 @@ struct Adapter {
 
 // Two adapters, with rows between them that have none.
 struct Problem {
-  explicit Problem(const Case& c, int64_t rows)
+  Problem(const Case& c, int64_t rows, DType dtype)
       : c(c),
         rows(rows),
         random(c.in),
         first(c, &random),
         second(c, &random),
-        x(TestMatrix::Normal(rows, c.in, &random)),
+        x(TestMatrix::Normal(rows, c.in, &random, 1, dtype)),
         y_before(TestMatrix::Normal(rows, c.out, &random)),
         dy(TestMatrix::Normal(rows, c.out, &random)),
         dx_before(TestMatrix::Normal(rows, c.in, &random)),
@@ -169,12 +169,16 @@ struct ReferenceGradients {
   std::vector<T> dx, da, db;
 };
 
-TEST(LoraTest, IsAsExactAsThePlainLoops) {
+class LoraTest : public testing::TestWithParam<DType> {};  // Of x.
+INSTANTIATE_TEST_SUITE_P(Types, LoraTest, testing::ValuesIn(kDTypesForTest),
+                         [](const auto& info) { return DTypeName(info.param); });
+
+TEST_P(LoraTest, IsAsExactAsThePlainLoops) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.in);
-    const Problem problem(c, 37);
+    const Problem problem(c, 37, GetParam());
     const std::vector<RowCut> whole = {{0, problem.rows}};
     for (RowPhase phase : {RowPhase::kPrefill, RowPhase::kDecode}) {
       const TestMatrix y = problem.Forward(whole, phase, stream);
@@ -191,10 +195,10 @@ TEST(LoraTest, IsAsExactAsThePlainLoops) {
   }
 }
 
-TEST(LoraTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
+TEST_P(LoraTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.in);
-    const Problem problem(c, 137);
+    const Problem problem(c, 137, GetParam());
     const std::vector<RowCut> whole = {{0, problem.rows}};
     WorkerPool pool({.threads = 1});
     Stream stream(&pool);
@@ -216,10 +220,10 @@ TEST(LoraTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
   }
 }
 
-TEST(LoraTest, WithoutDxTheWeightGradientsAreTheSame) {
+TEST_P(LoraTest, WithoutDxTheWeightGradientsAreTheSame) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
-  const Problem problem(kCases[0], 37);
+  const Problem problem(kCases[0], 37, GetParam());
   Gradients with(problem);
   with.Add(problem, {{0, problem.rows}}, stream);
   Gradients without(problem);

@@ -1,20 +1,23 @@
 #include "kernels/matmul.h"
 
 #include "absl/strings/str_cat.h"
+#include "kernels/bf16.h"
 #include "kernels/dispatch.h"
 #include "kernels/matmul_decode.h"
 #include "kernels/matmul_tiles.h"
 #include "kernels/onednn.h"
 #include "kernels/outer_products.h"
 #include "kernels/row_tiles.h"
+#include "kernels/scratch.h"
 #include "kernels/simd_level.h"
 
 namespace alchemist {
 namespace {
 
 void AddBias(ConstTensorView bias, TensorView y, Stream& stream) {
+  thread_local Scratch<float> scratch;
+  const float* const from = AsF32(bias, scratch);
   ForEachRowTile(stream, y.rows, y.width, [&](int64_t first, int64_t count) {
-    const float* const from = bias.Row<float>(0);
     for (int64_t t = first; t < first + count; ++t) {
       float* const to = y.Row<float>(t);
       for (int64_t j = 0; j < y.width; ++j) to[j] += from[j];
@@ -27,26 +30,24 @@ void AddBias(ConstTensorView bias, TensorView y, Stream& stream) {
 void MatmulForward(ConstTensorView x, const WeightView& w, TensorView y, RowPhase phase,
                    Stream& stream) {
   CheckShape("MatmulForward x", x, x.rows, w.in(), w.values.dtype);
-  CheckShape("MatmulForward y", y, x.rows, w.out(), x.dtype);
-  if (w.bias.data != nullptr) {
-    CheckShape("MatmulForward bias", w.bias, 1, w.out(), x.dtype);
+  CheckShape("MatmulForward y", y, x.rows, w.out(), DType::kF32);
+  CheckFloat("MatmulForward", x.dtype);
+  if (phase == RowPhase::kDecode) {
+    DecodeProduct(x, w.values, y, stream);
+  } else {
+    Product(x, Transposed(w.values), y, Accumulate::kNo, stream);
   }
-  DispatchDType("MatmulForward", x.dtype, [&](float) {
-    if (phase == RowPhase::kDecode) {
-      DecodeProduct(x, w.values, y, stream);
-    } else {
-      Product(x, Transposed(w.values), y, Accumulate::kNo, stream);
-    }
-    if (w.bias.data != nullptr) AddBias(w.bias, y, stream);
-  });
+  if (w.bias.data == nullptr) return;
+  CheckShape("MatmulForward bias", w.bias, 1, w.out(), x.dtype);
+  AddBias(w.bias, y, stream);
 }
 
 void MatmulInputGradient(ConstTensorView dy, const WeightView& w, TensorView dx,
                          Accumulate accumulate, Stream& stream) {
-  CheckShape("MatmulInputGradient dy", dy, dy.rows, w.out(), w.values.dtype);
-  CheckShape("MatmulInputGradient dx", dx, dy.rows, w.in(), dy.dtype);
-  DispatchDType("MatmulInputGradient", dy.dtype,
-                [&](float) { Product(dy, Plain(w.values), dx, accumulate, stream); });
+  CheckShape("MatmulInputGradient dy", dy, dy.rows, w.out(), DType::kF32);
+  CheckShape("MatmulInputGradient dx", dx, dy.rows, w.in(), DType::kF32);
+  CheckFloat("MatmulInputGradient", w.values.dtype);
+  Product(dy, Plain(w.values), dx, accumulate, stream);
 }
 
 void MatmulWeightGradient(ConstTensorView dy, ConstTensorView x, TensorView dw, Stream& stream) {
@@ -57,7 +58,8 @@ std::string MatmulDescription() {
   return absl::StrCat(
       "oneDNN ", OnednnVersion(),
       CurrentRowCounts() == RowCounts::kAny ? ", any row count" : ", rows padded to 16",
-      "; decode ", SimdLevelName(CurrentSimdLevel()));
+      UsesBf16Calls() ? ", bf16 by AVX-512 BF16" : ", bf16 widened", "; decode ",
+      SimdLevelName(CurrentSimdLevel()));
 }
 
 }  // namespace alchemist

@@ -1,4 +1,6 @@
-// Matrix products over weights that lie row-major [out, in], used in place.
+// Matrix products over weights that lie row-major [out, in], used in place. Weights and the rows
+// that meet them are f32 or bf16, both the same; results and gradients are f32: who stores them
+// rounds them, once.
 //
 // A row of the result depends on that row alone: never on the other rows of the call, on how rows
 // are cut into calls, or on the thread count (DESIGN.md section 9). Kernels are chosen by phase.
@@ -28,7 +30,7 @@ enum class RowPhase {
 // A linear layer's weight. Int8 with scales will get its own fields here.
 struct WeightView {
   ConstTensorView values;  // [out, in]
-  ConstTensorView bias;    // [1, out], or no data.
+  ConstTensorView bias;    // [1, out] of the same type, or no data.
   int64_t out() const { return values.rows; }
   int64_t in() const { return values.width; }
 };
@@ -36,19 +38,19 @@ struct WeightView {
 // y = x W^T + bias.
 void MatmulForward(ConstTensorView x,    // [rows, in]
                    const WeightView& w,  // [out, in]
-                   TensorView y,         // [rows, out]
+                   TensorView y,         // [rows, out] f32
                    RowPhase phase, Stream& stream);
 
 // dx (+)= dy W. Training rows.
-void MatmulInputGradient(ConstTensorView dy,   // [rows, out]
+void MatmulInputGradient(ConstTensorView dy,   // [rows, out] f32
                          const WeightView& w,  // [out, in]
-                         TensorView dx,        // [rows, in]
+                         TensorView dx,        // [rows, in] f32
                          Accumulate accumulate, Stream& stream);
 
-// dw += dy^T x, in f32. Only full-parameter training (offline) needs it. The same bits for every
+// dw += dy^T x. Only full-parameter training (offline) needs it. The same bits for every
 // cut of the rows into calls, in order (see outer_products.h).
-void MatmulWeightGradient(ConstTensorView dy,  // [rows, out]
-                          ConstTensorView x,   // [rows, in]
+void MatmulWeightGradient(ConstTensorView dy,  // [rows, out] f32
+                          ConstTensorView x,   // [rows, in] f32 or bf16
                           TensorView dw,       // [out, in] f32
                           Stream& stream);
 
@@ -58,12 +60,14 @@ struct MatmulShape {
 };
 
 // Checks on this machine that rows of both orientations keep their bits for every row count in use,
-// and picks the slice sizes accordingly; called once at start, before any other thread computes,
-// with the model's shapes. Internal when no slicing keeps them. Without a call the padded slices
-// (right everywhere they were measured) are used.
-absl::Status MatmulSelfTest(absl::Span<const MatmulShape> shapes);
+// and picks the slice sizes accordingly; where the CPU multiplies bf16 itself, also whether it may:
+// when its results keep their bits too and agree with those of widened operands. Called once at
+// start, before any other thread computes, with the model's shapes and type. Internal when no
+// slicing keeps them. Without a call the padded slices (right everywhere they were measured) of
+// widened rows are used.
+absl::Status MatmulSelfTest(absl::Span<const MatmulShape> shapes, DType weights);
 
-// What was chosen, for logs: "oneDNN 2.6.3, rows padded to 16; decode AVX2".
+// What was chosen, for logs: "oneDNN 2.6.3, rows padded to 16, bf16 widened; decode AVX2".
 std::string MatmulDescription();
 
 }  // namespace alchemist

@@ -11,17 +11,20 @@ namespace alchemist {
 // Rows of W that are read side by side. Calls whose `outputs` is a multiple of it are the fastest.
 inline constexpr int64_t kDecodeOutputs = 4;
 
+// Weight: float, or uint16_t, the bits of a bf16.
+template <typename Weight>
 struct DecodeArguments {
   const float* x;  // [rows, depth]
   int64_t rows;
-  const float* w;  // [outputs, depth]
+  const Weight* w;  // [outputs, depth]
   int64_t outputs;
   int64_t depth;
   float* y;  // [rows, outputs], rows y_stride apart
   int64_t y_stride;
 };
 
-ALCHEMIST_DECLARE_SIMD(void DecodeRows(const DecodeArguments& a))
+ALCHEMIST_DECLARE_SIMD(void DecodeRowsF32(const DecodeArguments<float>& a))
+ALCHEMIST_DECLARE_SIMD(void DecodeRowsBf16(const DecodeArguments<uint16_t>& a))
 
 }  // namespace alchemist
 

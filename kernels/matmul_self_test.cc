@@ -1,5 +1,7 @@
 // MatmulSelfTest: makes every kind of call to oneDNN that products of the given shapes will make,
 // with all row counts in use, and compares the rows.
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -7,6 +9,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "base/random.h"
+#include "kernels/bf16.h"
 #include "kernels/matmul.h"
 #include "kernels/matmul_tiles.h"
 #include "kernels/onednn.h"
@@ -26,14 +29,13 @@ class Trial {
  public:
   explicit Trial(const OnednnMatmulShape& shape)
       : shape_(shape),
-        a_(new float[kTileRows * shape.a_stride]),
+        a_(new float[kTileRows * shape.a_stride]),  // Too much for bf16.
         b_(new float[BRows() * shape.b_stride]),
         c_(new float[kTileRows * shape.c_stride]),
         wanted_(kTileRows * shape.columns) {
     Random random(1);
     Fill(a_.get(), kTileRows, shape.depth, shape.a_stride, &random);
-    Fill(b_.get(), BRows(), shape.b_transposed ? shape.depth : shape.columns, shape.b_stride,
-         &random);
+    Fill(b_.get(), BRows(), BColumns(), shape.b_stride, &random);
     Run(0, kTileRows, shape.c_stride);
     for (int64_t t = 0; t < kTileRows; ++t) {
       std::memcpy(&wanted_[t * shape.columns], &c_[t * shape.c_stride],
@@ -54,15 +56,47 @@ class Trial {
     return true;
   }
 
- private:
-  int64_t BRows() const { return shape_.b_transposed ? shape_.columns : shape_.depth; }
-
-  static void Fill(float* matrix, int64_t rows, int64_t columns, int64_t stride, Random* random) {
-    for (int64_t i = 0; i < rows; ++i) {
-      for (int64_t j = 0; j < columns; ++j) {
-        matrix[i * stride + j] = static_cast<float>(random->Uniform() - 0.5);
+  // Whether bf16 operands gave what they give when they are widened first. The bound is far below
+  // the rounding of anything to bf16, and f32 sums of this depth stay far below the bound.
+  bool AgreesWithF32() {
+    OnednnMatmulShape shape = shape_;
+    shape.dtype = DType::kF32;
+    const std::vector<float> a = Widened(a_.get(), kTileRows, shape.a_stride);
+    const std::vector<float> b = Widened(b_.get(), BRows(), shape.b_stride);
+    OnednnMatmul(shape, a.data(), b.data(), c_.get());
+    double difference = 0, norm = 0;
+    for (int64_t t = 0; t < kTileRows; ++t) {
+      for (int64_t j = 0; j < shape.columns; ++j) {
+        const double wide = c_[t * shape.c_stride + j];
+        const double error = wanted_[t * shape.columns + j] - wide;
+        difference += error * error;
+        norm += wide * wide;
       }
     }
+    return std::sqrt(difference) <= shape.depth * 0x1p-24 * std::sqrt(norm);
+  }
+
+ private:
+  int64_t BRows() const { return shape_.b_transposed ? shape_.columns : shape_.depth; }
+  int64_t BColumns() const { return shape_.b_transposed ? shape_.depth : shape_.columns; }
+
+  void Fill(float* matrix, int64_t rows, int64_t columns, int64_t stride, Random* random) const {
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t j = 0; j < columns; ++j) {
+        const float value = static_cast<float>(random->Uniform() - 0.5);
+        if (shape_.dtype == DType::kF32) {
+          matrix[i * stride + j] = value;
+        } else {
+          reinterpret_cast<Bf16*>(matrix)[i * stride + j] = ToBf16(value);
+        }
+      }
+    }
+  }
+
+  static std::vector<float> Widened(const float* matrix, int64_t rows, int64_t stride) {
+    std::vector<float> wide(rows * stride);
+    Widen(reinterpret_cast<const Bf16*>(matrix), rows * stride, wide.data());
+    return wide;
   }
 
   void Run(int64_t first, int64_t count, int64_t c_stride) {
@@ -94,25 +128,45 @@ absl::Status TryCall(const OnednnMatmulShape& shape, RowCounts counts) {
   return absl::OkStatus();
 }
 
-absl::Status TryCalls(const absl::flat_hash_set<OnednnMatmulShape>& calls, RowCounts counts) {
+using Calls = absl::flat_hash_set<OnednnMatmulShape>;
+
+absl::Status TryCalls(const Calls& calls, RowCounts counts) {
   for (const OnednnMatmulShape& call : calls) RETURN_IF_ERROR(TryCall(call, counts));
   return absl::OkStatus();
 }
 
+// The calls of all products with weights of these shapes; `called` as in ProductKind.
+Calls CallsOf(absl::Span<const MatmulShape> shapes, DType stored, DType called) {
+  Calls calls;
+  for (const MatmulShape& shape : shapes) {
+    for (const auto& call : ProductCalls({shape.in, shape.out, true, stored, called})) {
+      calls.insert(call);
+    }
+    if (called == DType::kBf16) continue;  // Gradients are f32.
+    for (const auto& call : ProductCalls({shape.out, shape.in, false, stored, called})) {
+      calls.insert(call);
+    }
+  }
+  return calls;
+}
+
+bool Bf16CallsAreRight(const Calls& calls, RowCounts counts) {
+  if (!OnednnHasBf16() || !TryCalls(calls, counts).ok()) return false;
+  return std::all_of(calls.begin(), calls.end(),
+                     [](const auto& call) { return Trial(call).AgreesWithF32(); });
+}
+
 }  // namespace
 
-absl::Status MatmulSelfTest(absl::Span<const MatmulShape> shapes) {
-  absl::flat_hash_set<OnednnMatmulShape> calls;
-  for (const MatmulShape& shape : shapes) {
-    for (const auto& call : ProductCalls(shape.in, shape.out, true)) calls.insert(call);
-    for (const auto& call : ProductCalls(shape.out, shape.in, false)) calls.insert(call);
-  }
-  if (TryCalls(calls, RowCounts::kAny).ok()) {
-    SetRowCounts(RowCounts::kAny);
-    return absl::OkStatus();
-  }
-  SetRowCounts(RowCounts::kPadded);
-  return TryCalls(calls, RowCounts::kPadded);
+absl::Status MatmulSelfTest(absl::Span<const MatmulShape> shapes, DType weights) {
+  const Calls calls = CallsOf(shapes, weights, DType::kF32);
+  const RowCounts counts =
+      TryCalls(calls, RowCounts::kAny).ok() ? RowCounts::kAny : RowCounts::kPadded;
+  SetRowCounts(counts);
+  if (counts == RowCounts::kPadded) RETURN_IF_ERROR(TryCalls(calls, counts));
+  SetUsesBf16Calls(weights == DType::kBf16 &&
+                   Bf16CallsAreRight(CallsOf(shapes, weights, DType::kBf16), counts));
+  return absl::OkStatus();
 }
 
 }  // namespace alchemist

@@ -9,8 +9,10 @@
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "kernels/accumulate.h"
+#include "kernels/bf16.h"
 #include "kernels/matmul_reference.h"
 #include "kernels/matmul_tiles.h"
+#include "kernels/onednn.h"
 #include "kernels/simd_level.h"
 #include "kernels/stream.h"
 #include "kernels/tensor_view.h"
@@ -35,13 +37,13 @@ std::vector<T> As(const TestMatrix& matrix) {
 
 // What the tests of one shape work on.
 struct Problem {
-  Problem(MatmulShape shape, int64_t rows)
+  Problem(MatmulShape shape, int64_t rows, DType dtype)
       : shape(shape),
         rows(rows),
         random(shape.in * 7 + shape.out),
-        x(TestMatrix::Normal(rows, shape.in, &random)),
-        w(TestMatrix::Normal(shape.out, shape.in, &random)),
-        bias(TestMatrix::Normal(1, shape.out, &random)),
+        x(TestMatrix::Normal(rows, shape.in, &random, 1, dtype)),
+        w(TestMatrix::Normal(shape.out, shape.in, &random, 1, dtype)),
+        bias(TestMatrix::Normal(1, shape.out, &random, 1, dtype)),
         dy(TestMatrix::Normal(rows, shape.out, &random)),
         dx_before(TestMatrix::Normal(rows, shape.in, &random)) {}
 
@@ -92,32 +94,36 @@ void ExpectNearReference(const Problem& problem, Stream& stream) {
   }
 }
 
-TEST(MatmulTest, IsAsExactAsThePlainLoop) {
+class MatmulTest : public testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Types, MatmulTest, testing::ValuesIn(kDTypesForTest),
+                         [](const auto& info) { return DTypeName(info.param); });
+
+TEST_P(MatmulTest, IsAsExactAsThePlainLoop) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   for (const MatmulShape& shape : kShapes) {
     for (int64_t rows : {1, 19}) {
       SCOPED_TRACE(Name(shape));
-      ExpectNearReference(Problem(shape, rows), stream);
+      ExpectNearReference(Problem(shape, rows, GetParam()), stream);
     }
   }
 }
 
 // On machines with AVX-512 this is how rows are cut; elsewhere only the bits of a row may depend on
 // the other rows.
-TEST(MatmulTest, IsAsExactAsThePlainLoopWithUnpaddedRows) {
+TEST_P(MatmulTest, IsAsExactAsThePlainLoopWithUnpaddedRows) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   SetRowCounts(RowCounts::kAny);
-  ExpectNearReference(Problem({577, 101}, 53), stream);
+  ExpectNearReference(Problem({577, 101}, 53, GetParam()), stream);
   SetRowCounts(RowCounts::kPadded);
 }
 
-TEST(MatmulTest, WeightGradientIsAsExactAsThePlainLoop) {
+TEST_P(MatmulTest, WeightGradientIsAsExactAsThePlainLoop) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   const MatmulShape shape = {77, 130};
-  const Problem problem(shape, 301);
+  const Problem problem(shape, 301, GetParam());
   TestMatrix dw(shape.out, shape.in, 0.5f);
   std::vector<float> naive = As<float>(dw);
   std::vector<double> reference = As<double>(dw);
@@ -155,12 +161,12 @@ void ExpectRowsOf(const char* what, const TestMatrix& all, RowCut rows, const Te
   ExpectSameBits(what, got.values(), wanted);
 }
 
-TEST(MatmulTest, AForwardRowDependsOnThatRowAlone) {
+TEST_P(MatmulTest, AForwardRowDependsOnThatRowAlone) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   for (const MatmulShape& shape : kShapes) {
     SCOPED_TRACE(Name(shape));
-    const Problem problem(shape, 512);
+    const Problem problem(shape, 512, GetParam());
     for (RowPhase phase : {RowPhase::kPrefill, RowPhase::kDecode}) {
       const TestMatrix all = problem.Forward(phase, stream);
       ForRowsToTry(phase == RowPhase::kDecode ? 64 : 512, [&](RowCut rows, Stream& stream) {
@@ -173,12 +179,12 @@ TEST(MatmulTest, AForwardRowDependsOnThatRowAlone) {
   }
 }
 
-TEST(MatmulTest, AnInputGradientRowDependsOnThatRowAlone) {
+TEST_P(MatmulTest, AnInputGradientRowDependsOnThatRowAlone) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   for (const MatmulShape& shape : kShapes) {
     SCOPED_TRACE(Name(shape));
-    const Problem problem(shape, 512);
+    const Problem problem(shape, 512, GetParam());
     for (Accumulate accumulate : {Accumulate::kNo, Accumulate::kYes}) {
       TestMatrix all = problem.dx_before.Copy();
       MatmulInputGradient(problem.dy.view(), problem.weight(), all.view(), accumulate, stream);
@@ -193,15 +199,15 @@ TEST(MatmulTest, AnInputGradientRowDependsOnThatRowAlone) {
   }
 }
 
-TEST(MatmulTest, TheSelfTestAcceptsThisMachine) {
+TEST_P(MatmulTest, TheSelfTestAcceptsThisMachine) {
   const std::vector<MatmulShape> smollm2_135m = {
       {576, 576}, {576, 192}, {576, 1536}, {1536, 576}, {576, 49152}};
-  const absl::Status status = MatmulSelfTest(smollm2_135m);
+  const absl::Status status = MatmulSelfTest(smollm2_135m, GetParam());
   EXPECT_TRUE(status.ok()) << status << " (" << MatmulDescription() << ")";
 }
 
 // DESIGN.md section 9: an OpenMP team under each worker would take the cores from the others.
-TEST(MatmulTest, OneDnnStartsNoThreadsOfItsOwn) {
+TEST(MatmulThreadsTest, OneDnnStartsNoThreadsOfItsOwn) {
   const auto threads = [] {
     const std::filesystem::directory_iterator tasks("/proc/self/task");
     return std::distance(begin(tasks), end(tasks));
@@ -209,7 +215,7 @@ TEST(MatmulTest, OneDnnStartsNoThreadsOfItsOwn) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   const auto before = threads();
-  Problem({576, 576}, 512).Forward(RowPhase::kPrefill, stream);
+  Problem({576, 576}, 512, DType::kF32).Forward(RowPhase::kPrefill, stream);
   EXPECT_EQ(threads(), before);
 }
 
@@ -217,13 +223,68 @@ TEST(MatmulDeathTest, ATypeWithoutAKernelIsNamed) {
   WorkerPool pool({.threads = 1});
   Stream stream(&pool);
   TestMatrix memory(4, 8);
-  const TensorView bf16 = {memory.view().data, 4, 8, DType::kBf16};
-  const WeightView weight = {{memory.view().data, 8, 8, DType::kBf16}, {}};
-  EXPECT_DEATH(MatmulForward(bf16, weight, bf16, RowPhase::kPrefill, stream),
-               "MatmulForward has no kernel for bf16");
+  const TensorView f16 = {memory.view().data, 4, 8, DType::kF16};
+  const WeightView weight = {{memory.view().data, 8, 8, DType::kF16}, {}};
+  EXPECT_DEATH(MatmulForward(f16, weight, memory.view(), RowPhase::kPrefill, stream),
+               "MatmulForward has no kernel for f16");
 }
 
-class DecodeVersionTest : public testing::TestWithParam<SimdLevel> {};
+// Training writes new weights where the old ones were.
+TEST(Bf16MatmulTest, WeightsThatChangedBetweenTwoCallsAreReadAnew) {
+  WorkerPool pool({.threads = 1});
+  Stream stream(&pool);
+  const Problem problem({64, 48}, 16, DType::kBf16);
+  TestMatrix w = problem.w.Copy();
+  const auto forward = [&] {
+    TestMatrix y(16, 48);
+    MatmulForward(problem.x.view(), {w.const_view(), {}}, y.view(), RowPhase::kPrefill, stream);
+    return y;
+  };
+  const TestMatrix before = forward();
+  const TensorView view = w.view();
+  for (int64_t row = 0; row < view.rows; ++row) {
+    for (int64_t i = 0; i < view.width; ++i) view.Row<Bf16>(row)[i].bits ^= 0x8000;  // -w
+  }
+  TestMatrix after = forward();
+  for (float& value : after.mutable_values()) value = -value;
+  ExpectSameBits("y", after.values(), before.values());
+}
+
+// What MatmulSelfTest switches on where it finds it right.
+TEST(Bf16MatmulTest, TheCpusOwnBf16ProductsAreExactAndKeepRowsApart) {
+  if (!OnednnHasBf16()) GTEST_SKIP() << "no AVX-512 BF16 here";
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  SetUsesBf16Calls(true);
+  for (const MatmulShape& shape : kShapes) {
+    SCOPED_TRACE(Name(shape));
+    ExpectNearReference(Problem(shape, 19, DType::kBf16), stream);
+    const Problem problem(shape, 512, DType::kBf16);
+    const TestMatrix all = problem.Forward(RowPhase::kPrefill, stream);
+    ForRowsToTry(512, [&](RowCut rows, Stream& stream) {
+      TestMatrix y(rows.count, shape.out);
+      MatmulForward(problem.x.view().Rows(rows.first, rows.count), problem.weight(), y.view(),
+                    RowPhase::kPrefill, stream);
+      ExpectRowsOf("y", all, rows, y);
+    });
+  }
+  SetUsesBf16Calls(false);
+}
+
+class DecodeVersionTest : public testing::TestWithParam<SimdLevel> {
+ protected:
+  static void ExpectExactAndApart(const Problem& problem, Stream& stream) {
+    const TestMatrix all = problem.Forward(RowPhase::kDecode, stream);
+    ExpectWithinTwiceNaive("y", all.values(), problem.ForwardReference<float>(),
+                           problem.ForwardReference<double>());
+    for (int64_t count : {1, 2, 3, 5}) {
+      TestMatrix y(count, problem.shape.out);
+      MatmulForward(problem.x.view().Rows(64 - count, count), problem.weight(), y.view(),
+                    RowPhase::kDecode, stream);
+      ExpectRowsOf("y", all, {64 - count, count}, y);
+    }
+  }
+};
 
 TEST_P(DecodeVersionTest, IsExactAndKeepsRowsApart) {
   if (!IsSupported(GetParam())) GTEST_SKIP() << "no " << SimdLevelName(GetParam()) << " here";
@@ -233,16 +294,7 @@ TEST_P(DecodeVersionTest, IsExactAndKeepsRowsApart) {
   Stream stream(&pool);
   for (const MatmulShape& shape : kShapes) {
     SCOPED_TRACE(Name(shape));
-    const Problem problem(shape, 64);
-    const TestMatrix all = problem.Forward(RowPhase::kDecode, stream);
-    ExpectWithinTwiceNaive("y", all.values(), problem.ForwardReference<float>(),
-                           problem.ForwardReference<double>());
-    for (int64_t count : {1, 2, 3, 5}) {
-      TestMatrix y(count, shape.out);
-      MatmulForward(problem.x.view().Rows(64 - count, count), problem.weight(), y.view(),
-                    RowPhase::kDecode, stream);
-      ExpectRowsOf("y", all, {64 - count, count}, y);
-    }
+    for (DType dtype : kDTypesForTest) ExpectExactAndApart(Problem(shape, 64, dtype), stream);
   }
   SetSimdLevelForTest(before);
 }

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/logging.h"
+#include "kernels/bf16.h"
 #include "kernels/onednn.h"
 #include "kernels/scratch.h"
 
@@ -26,6 +27,7 @@ constexpr int64_t kColumnsWorthSharing = 128;
 constexpr int64_t kColumnGranule = 16;
 
 std::atomic<RowCounts> row_counts = RowCounts::kPadded;
+std::atomic<bool> uses_bf16_calls = false;
 
 int64_t RoundUp(int64_t value, int64_t granule) {
   return (value + granule - 1) / granule * granule;
@@ -47,15 +49,22 @@ std::vector<int64_t> DistinctParts(int64_t total, int64_t size) {
   return {size, total % size};
 }
 
-OnednnMatmulShape CallShape(int64_t rows, int64_t part_depth, int64_t part_columns, int64_t depth,
-                            int64_t columns, bool transposed, bool in_place) {
+// Elements from row to row of a call's part of the right-hand matrix: as stored, or widened.
+int64_t PartStride(const ProductKind& kind, int64_t part_depth, int64_t part_columns) {
+  if (kind.stored == kind.called) return kind.transposed ? kind.depth : kind.columns;
+  return kind.transposed ? part_depth : part_columns;
+}
+
+OnednnMatmulShape CallShape(const ProductKind& kind, int64_t rows, int64_t part_depth,
+                            int64_t part_columns, bool in_place) {
   return {.rows = rows,
           .depth = part_depth,
           .columns = part_columns,
-          .a_stride = depth,
-          .b_stride = transposed ? depth : columns,
-          .c_stride = in_place ? columns : part_columns,
-          .b_transposed = transposed};
+          .a_stride = kind.depth,
+          .b_stride = PartStride(kind, part_depth, part_columns),
+          .c_stride = in_place ? kind.columns : part_columns,
+          .b_transposed = kind.transposed,
+          .dtype = kind.called};
 }
 
 // The rows that oneDNN is given next, of `left`; may be more than are left.
@@ -64,13 +73,20 @@ int64_t SliceRows(int64_t left) {
   return left > 48 ? 64 : left > 32 ? 48 : 16;
 }
 
-// Rows of x followed by zeros: [slice, depth].
-const float* PadRows(ConstTensorView x, int64_t slice) {
+// `slice` rows of type `dtype` for oneDNN: those of x, widened if need be, and zeros after them.
+const void* SliceOf(ConstTensorView x, int64_t slice, DType dtype) {
+  if (x.rows == slice && x.dtype == dtype) return x.data;
   thread_local Scratch<float> scratch;
-  float* const padded = scratch.Get(kTileRows * x.width);
-  std::memcpy(padded, x.data, x.bytes());
-  std::fill(padded + x.rows * x.width, padded + slice * x.width, 0.0f);
-  return padded;
+  float* const rows = scratch.Get(kTileRows * x.width);
+  if (x.dtype == dtype) {
+    std::memcpy(rows, x.data, x.bytes());
+  } else {
+    Widen(x.Row<Bf16>(0), x.rows * x.width, rows);
+  }
+  const int64_t row_bytes = x.width * BytesPerElement(dtype);
+  std::memset(reinterpret_cast<std::byte*>(rows) + x.rows * row_bytes, 0,
+              (slice - x.rows) * row_bytes);
+  return rows;
 }
 
 void MoveRows(const float* from, int64_t columns, int64_t first_column, TensorView y, bool add) {
@@ -84,33 +100,80 @@ void MoveRows(const float* from, int64_t columns, int64_t first_column, TensorVi
   }
 }
 
+// The block of columns of a right-hand matrix that a tile needs.
+struct Block {
+  const ProductKind& kind;
+  const void* matrix;
+  uint64_t call;  // Tells calls apart: another call's matrix may lie at the same address.
+  int64_t first_column;
+  int64_t columns;
+};
+
+// A thread's copy of the last part of a block that it widened: most matrices are one part deep, so
+// that it serves all slices of rows.
+class WidenedPart {
+ public:
+  const float* Get(const Block& block, int64_t first, int64_t depth) {
+    float* const part = scratch_.Get(depth * block.columns);
+    if (call_ == block.call && first_column_ == block.first_column && first_ == first) return part;
+    const auto* const matrix = static_cast<const Bf16*>(block.matrix);
+    const ProductKind& kind = block.kind;
+    if (kind.transposed) {
+      WidenRows(matrix + block.first_column * kind.depth + first, kind.depth, block.columns, depth,
+                part);
+    } else {
+      WidenRows(matrix + first * kind.columns + block.first_column, kind.columns, depth,
+                block.columns, part);
+    }
+    call_ = block.call;
+    first_column_ = block.first_column;
+    first_ = first;
+    return part;
+  }
+
+ private:
+  Scratch<float> scratch_;
+  uint64_t call_ = 0;  // No call's.
+  int64_t first_column_ = 0;
+  int64_t first_ = 0;
+};
+
+// The part [first, first + depth) of the block for a call, rows PartStride apart.
+const void* PartOf(const Block& block, int64_t first, int64_t depth) {
+  const ProductKind& kind = block.kind;
+  if (kind.stored != kind.called) {
+    thread_local WidenedPart widened;
+    return widened.Get(block, first, depth);
+  }
+  const int64_t offset = kind.transposed ? block.first_column * kind.depth + first
+                                         : first * kind.columns + block.first_column;
+  return static_cast<const std::byte*>(block.matrix) + offset * BytesPerElement(kind.stored);
+}
+
 // ProductTile for x.rows <= slice rows, of which oneDNN is given `slice`.
-void ProductSlice(ConstTensorView x, int64_t slice, const RightMatrix& b, int64_t first_column,
-                  int64_t columns, TensorView y, bool add) {
+void ProductSlice(ConstTensorView x, int64_t slice, const Block& block, TensorView y, bool add) {
   thread_local Scratch<float> scratch;
+  const ProductKind& kind = block.kind;
   const bool whole = x.rows == slice;
-  const float* const rows = whole ? x.Row<float>(0) : PadRows(x, slice);
-  for (int64_t first = 0; first < b.depth; first += kDepthMax) {
+  const auto* const rows = static_cast<const std::byte*>(SliceOf(x, slice, kind.called));
+  for (int64_t first = 0; first < kind.depth; first += kDepthMax) {
+    const int64_t depth = std::min(kDepthMax, kind.depth - first);
     const bool in_place = whole && !add;
     float* const product =
-        in_place ? y.Row<float>(0) + first_column : scratch.Get(kTileRows * columns);
-    const int64_t b_offset =
-        b.transposed ? first_column * b.depth + first : first * b.columns + first_column;
-    OnednnMatmul(CallShape(slice, std::min(kDepthMax, b.depth - first), columns, b.depth, b.columns,
-                           b.transposed, in_place),
-                 rows + first, b.data + b_offset, product);
-    if (!in_place) MoveRows(product, columns, first_column, y, add);
+        in_place ? y.Row<float>(0) + block.first_column : scratch.Get(kTileRows * block.columns);
+    OnednnMatmul(CallShape(kind, slice, depth, block.columns, in_place),
+                 rows + first * BytesPerElement(kind.called), PartOf(block, first, depth), product);
+    if (!in_place) MoveRows(product, block.columns, block.first_column, y, add);
     add = true;
   }
 }
 
-// y (+)= x b for at most kTileRows rows and some columns.
-void ProductTile(ConstTensorView x, const RightMatrix& b, int64_t first_column, int64_t columns,
-                 TensorView y, bool add) {
+// y (+)= x b for at most kTileRows rows and the block's columns.
+void ProductTile(ConstTensorView x, const Block& block, TensorView y, bool add) {
   for (int64_t first = 0; first < x.rows;) {
     const int64_t slice = SliceRows(x.rows - first);
     const int64_t count = std::min(slice, x.rows - first);
-    ProductSlice(x.Rows(first, count), slice, b, first_column, columns, y.Rows(first, count), add);
+    ProductSlice(x.Rows(first, count), slice, block, y.Rows(first, count), add);
     first += count;
   }
 }
@@ -118,20 +181,27 @@ void ProductTile(ConstTensorView x, const RightMatrix& b, int64_t first_column, 
 }  // namespace
 
 RightMatrix Plain(ConstTensorView w) {
-  return {.data = static_cast<const float*>(w.data), .depth = w.rows, .columns = w.width};
+  return {.data = w.data, .dtype = w.dtype, .depth = w.rows, .columns = w.width};
 }
 
 RightMatrix Transposed(ConstTensorView w) {
-  return {.data = static_cast<const float*>(w.data),
-          .depth = w.width,
-          .columns = w.rows,
-          .transposed = true};
+  return {
+      .data = w.data, .dtype = w.dtype, .depth = w.width, .columns = w.rows, .transposed = true};
 }
 
 void Product(ConstTensorView x, const RightMatrix& b, TensorView y, Accumulate accumulate,
              Stream& stream) {
   if (x.rows == 0 || b.columns == 0) return;
   CHECK_GT(b.depth, 0);
+  static std::atomic<uint64_t> calls = 0;
+  const uint64_t call = calls.fetch_add(1, std::memory_order_relaxed) + 1;
+  const bool bf16_call =
+      UsesBf16Calls() && b.transposed && x.dtype == DType::kBf16 && b.dtype == DType::kBf16;
+  const ProductKind kind = {.depth = b.depth,
+                            .columns = b.columns,
+                            .transposed = b.transposed,
+                            .stored = b.dtype,
+                            .called = bf16_call ? DType::kBf16 : DType::kF32};
   const int64_t columns = ColumnsPerTile(b.depth, b.columns);
   const int64_t blocks = (b.columns + columns - 1) / columns;
   const int64_t slices = (x.rows + kTileRows - 1) / kTileRows;
@@ -140,18 +210,18 @@ void Product(ConstTensorView x, const RightMatrix& b, TensorView y, Accumulate a
     const int64_t first_row = i % slices * kTileRows;
     const int64_t first_column = i / slices * columns;
     const int64_t rows = std::min(kTileRows, x.rows - first_row);
-    ProductTile(x.Rows(first_row, rows), b, first_column,
-                std::min(columns, b.columns - first_column), y.Rows(first_row, rows),
+    const Block block = {kind, b.data, call, first_column,
+                         std::min(columns, b.columns - first_column)};
+    ProductTile(x.Rows(first_row, rows), block, y.Rows(first_row, rows),
                 accumulate == Accumulate::kYes);
   });
 }
 
-std::vector<OnednnMatmulShape> ProductCalls(int64_t depth, int64_t columns, bool transposed) {
+std::vector<OnednnMatmulShape> ProductCalls(const ProductKind& kind) {
   std::vector<OnednnMatmulShape> calls;
-  for (int64_t part_depth : DistinctParts(depth, kDepthMax)) {
-    for (int64_t part_columns : DistinctParts(columns, ColumnsPerTile(depth, columns))) {
-      calls.push_back(
-          CallShape(kTileRows, part_depth, part_columns, depth, columns, transposed, true));
+  for (int64_t depth : DistinctParts(kind.depth, kDepthMax)) {
+    for (int64_t columns : DistinctParts(kind.columns, ColumnsPerTile(kind.depth, kind.columns))) {
+      calls.push_back(CallShape(kind, kTileRows, depth, columns, true));
     }
   }
   return calls;
@@ -160,5 +230,9 @@ std::vector<OnednnMatmulShape> ProductCalls(int64_t depth, int64_t columns, bool
 RowCounts CurrentRowCounts() { return row_counts.load(std::memory_order_relaxed); }
 
 void SetRowCounts(RowCounts counts) { row_counts.store(counts, std::memory_order_relaxed); }
+
+bool UsesBf16Calls() { return uses_bf16_calls.load(std::memory_order_relaxed); }
+
+void SetUsesBf16Calls(bool uses) { uses_bf16_calls.store(uses, std::memory_order_relaxed); }
 
 }  // namespace alchemist

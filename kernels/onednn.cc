@@ -27,28 +27,33 @@ const dnnl::engine& Engine() {
 class PreparedMatmul {
  public:
   explicit PreparedMatmul(const OnednnMatmulShape& shape)
-      : a_(Describe(shape.rows, shape.depth, shape.a_stride, false), Engine(), nullptr),
-        b_(Describe(shape.depth, shape.columns, shape.b_stride, shape.b_transposed), Engine(),
+      : a_(Describe(shape.rows, shape.depth, shape.a_stride, false, shape.dtype), Engine(),
            nullptr),
-        c_(Describe(shape.rows, shape.columns, shape.c_stride, false), Engine(), nullptr),
+        b_(Describe(shape.depth, shape.columns, shape.b_stride, shape.b_transposed, shape.dtype),
+           Engine(), nullptr),
+        c_(Describe(shape.rows, shape.columns, shape.c_stride, false, DType::kF32), Engine(),
+           nullptr),
         stream_(Engine()),
         matmul_(
             dnnl::matmul::primitive_desc({a_.get_desc(), b_.get_desc(), c_.get_desc()}, Engine())),
         arguments_({{DNNL_ARG_SRC, a_}, {DNNL_ARG_WEIGHTS, b_}, {DNNL_ARG_DST, c_}}) {}
 
-  void Run(const float* a, const float* b, float* c) {
-    a_.set_data_handle(const_cast<float*>(a));
-    b_.set_data_handle(const_cast<float*>(b));
+  void Run(const void* a, const void* b, float* c) {
+    a_.set_data_handle(const_cast<void*>(a));
+    b_.set_data_handle(const_cast<void*>(b));
     c_.set_data_handle(c);
     matmul_.execute(stream_, arguments_);
   }
 
  private:
-  static dnnl::memory::desc Describe(int64_t rows, int64_t columns, int64_t stride,
-                                     bool transposed) {
+  static dnnl::memory::desc Describe(int64_t rows, int64_t columns, int64_t stride, bool transposed,
+                                     DType dtype) {
     const dnnl::memory::dims strides =
         transposed ? dnnl::memory::dims{1, stride} : dnnl::memory::dims{stride, 1};
-    return dnnl::memory::desc({rows, columns}, dnnl::memory::data_type::f32, strides);
+    return dnnl::memory::desc(
+        {rows, columns},
+        dtype == DType::kBf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32,
+        strides);
   }
 
   dnnl::memory a_, b_, c_;
@@ -78,12 +83,14 @@ class PreparedMatmuls {
 
 }  // namespace
 
-void OnednnMatmul(const OnednnMatmulShape& shape, const float* a, const float* b, float* c) {
+void OnednnMatmul(const OnednnMatmulShape& shape, const void* a, const void* b, float* c) {
   DCHECK(shape.rows > 0 && shape.depth > 0 && shape.columns > 0)
       << shape.rows << " x " << shape.depth << " x " << shape.columns;
   thread_local PreparedMatmuls prepared;
   prepared.For(shape).Run(a, b, c);
 }
+
+bool OnednnHasBf16() { return __builtin_cpu_supports("avx512bf16"); }
 
 std::string OnednnVersion() {
   const dnnl_version_t& version = *dnnl::version();

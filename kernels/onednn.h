@@ -6,9 +6,12 @@
 #include <string>
 #include <utility>
 
+#include "kernels/tensor_view.h"
+
 namespace alchemist {
 
-// c = a b, row-major, f32. b is stored [depth, columns], or when `b_transposed` [columns, depth].
+// c = a b, row-major, summed in f32. b is stored [depth, columns], or when `b_transposed` [columns,
+// depth].
 struct OnednnMatmulShape {
   int64_t rows = 0;
   int64_t depth = 0;
@@ -17,18 +20,22 @@ struct OnednnMatmulShape {
   int64_t b_stride = 0;
   int64_t c_stride = 0;
   bool b_transposed = false;
+  DType dtype = DType::kF32;  // Of a and b, f32 or bf16; c is f32.
 
   bool operator==(const OnednnMatmulShape&) const = default;
   template <typename H>
   friend H AbslHashValue(H h, const OnednnMatmulShape& shape) {
     return H::combine(std::move(h), shape.rows, shape.depth, shape.columns, shape.a_stride,
-                      shape.b_stride, shape.c_stride, shape.b_transposed);
+                      shape.b_stride, shape.c_stride, shape.b_transposed, shape.dtype);
   }
 };
 
 // Prepared calls are kept per thread and shape, so that a call costs about 1 us beside its
-// arithmetic. REQUIRES: rows, depth, columns > 0.
-void OnednnMatmul(const OnednnMatmulShape& shape, const float* a, const float* b, float* c);
+// arithmetic. REQUIRES: rows, depth, columns > 0; bf16 where OnednnHasBf16.
+void OnednnMatmul(const OnednnMatmulShape& shape, const void* a, const void* b, float* c);
+
+// Whether this CPU has bf16 products of its own (AVX-512 BF16), which oneDNN then uses.
+bool OnednnHasBf16();
 
 std::string OnednnVersion();  // "2.6.3"
 

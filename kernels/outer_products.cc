@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/bf16.h"
 #include "kernels/dispatch.h"
 #include "kernels/outer_products_simd.h"
 #include "kernels/scratch.h"
@@ -16,9 +17,10 @@ constexpr int64_t kTileRows = 128;
 constexpr int64_t kTileColumns = 96;
 constexpr int64_t kRowsAtOnce = 96;
 
-// Copies `width` columns of x into blocks of kBlock columns, [blocks, rows, kBlock], the last block
-// filled up with zeros. Dense blocks spare the inner loop the tails, and the cache the conflicts of
-// rows that lie a power of two apart. Row after row, because that is how memory is read fastest.
+// Copies `width` columns of x, widened, into blocks of kBlock columns,
+// [blocks, rows, kBlock], the last block filled up with zeros. Dense blocks spare the inner loop
+// the tails, and the cache the conflicts of rows that lie a power of two apart. Row after row,
+// because that is how memory is read fastest.
 template <int64_t kBlock, typename T>
 void Pack(const T* __restrict x, int64_t stride, int64_t rows, int64_t width,
           float* __restrict packed) {
@@ -26,11 +28,10 @@ void Pack(const T* __restrict x, int64_t stride, int64_t rows, int64_t width,
     float* __restrict to = packed;
     int64_t j = 0;
     for (; j + kBlock <= width; j += kBlock, to += rows * kBlock) {
-      for (int64_t i = 0; i < kBlock; ++i) to[i] = x[j + i];
+      for (int64_t i = 0; i < kBlock; ++i) to[i] = ToF32(x[j + i]);
     }
     if (j == width) continue;
-    std::copy_n(x + j, width - j, to);
-    std::fill(to + width - j, to + kBlock, 0.0f);
+    for (int64_t i = 0; i < kBlock; ++i) to[i] = j + i < width ? ToF32(x[j + i]) : 0.0f;
   }
 }
 
@@ -63,7 +64,7 @@ void AccumulateTile(ConstTensorView u, ConstTensorView x, TensorView dst, int64_
   const auto accumulate = ALCHEMIST_SIMD_VERSION(CurrentSimdLevel(), AccumulateOuterBlock);
   for (int64_t t = 0; t < x.rows; t += kRowsAtOnce) {
     const int64_t rows = std::min(kRowsAtOnce, x.rows - t);
-    Pack<kOuterRows>(u.Row<T>(t) + first_row, u.width, rows, height, u_packed);
+    Pack<kOuterRows>(u.Row<float>(t) + first_row, u.width, rows, height, u_packed);
     Pack<kOuterColumns>(x.Row<T>(t) + first_column, x.width, rows, width, x_packed);
     for (int64_t j = 0; j < width; j += kOuterColumns) {
       for (int64_t i = 0; i < height; i += kOuterRows) {
@@ -78,7 +79,7 @@ void AccumulateTile(ConstTensorView u, ConstTensorView x, TensorView dst, int64_
 }  // namespace
 
 void AccumulateOuterProducts(ConstTensorView u, ConstTensorView x, TensorView dst, Stream& stream) {
-  CheckShape("AccumulateOuterProducts u", u, x.rows, u.width, x.dtype);
+  CheckShape("AccumulateOuterProducts u", u, x.rows, u.width, DType::kF32);
   CheckShape("AccumulateOuterProducts dst", dst, u.width, x.width, DType::kF32);
   DispatchDType("AccumulateOuterProducts", x.dtype, [&]<typename T>(T) {
     const int64_t tiles_down = (dst.rows + kTileRows - 1) / kTileRows;

@@ -17,7 +17,7 @@ void CheckRowsOf(const char* what, ConstTensorView view, absl::Span<const int32_
 
 void Add(ConstTensorView a, ConstTensorView b, TensorView y, Stream& stream) {
   if (y.rows == 0) return;
-  CheckShape("Add a", a, y.rows, y.width, y.dtype);
+  CheckShape("Add a", a, y.rows, y.width, DType::kF32);
   CheckShape("Add b", b, y.rows, y.width, y.dtype);
   DispatchDType("Add", y.dtype, [&](auto zero) { AddCpu<decltype(zero)>(a, b, y, stream); });
 }
@@ -30,10 +30,10 @@ void GatherRows(ConstTensorView x, absl::Span<const int32_t> rows, TensorView y,
 
 void ScatterAddRows(ConstTensorView x, absl::Span<const int32_t> rows, TensorView y,
                     Stream& stream) {
-  CheckShape("ScatterAddRows x", x, static_cast<int64_t>(rows.size()), y.width, y.dtype);
+  CheckShape("ScatterAddRows x", x, static_cast<int64_t>(rows.size()), y.width, DType::kF32);
+  CheckShape("ScatterAddRows y", y, y.rows, y.width, DType::kF32);
   CheckRowsOf("ScatterAddRows y", y, rows);
-  DispatchDType("ScatterAddRows", x.dtype,
-                [&](auto zero) { ScatterAddRowsCpu<decltype(zero)>(x, rows, y, stream); });
+  ScatterAddRowsCpu(x, rows, y, stream);
 }
 
 }  // namespace alchemist

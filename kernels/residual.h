@@ -10,13 +10,16 @@
 
 namespace alchemist {
 
-// y = a + b. y may be the memory of a or b.
-void Add(ConstTensorView a, ConstTensorView b, TensorView y, Stream& stream);  // all [rows, width]
+// y = a + b, rounded to y's type once. y may be the memory of b, or of a where the types are equal.
+void Add(ConstTensorView a,  // [rows, width] f32: a linear's sums
+         ConstTensorView b,  // [rows, width] f32 or bf16
+         TensorView y,       // [rows, width], of b's type
+         Stream& stream);
 
-// y[i] = x[rows[i]].
+// y[i] = x[rows[i]], of any one type.
 void GatherRows(ConstTensorView x, absl::Span<const int32_t> rows, TensorView y, Stream& stream);
 
-// y[rows[i]] += x[i], i ascending; a row may be named several times.
+// y[rows[i]] += x[i], f32, i ascending; a row may be named several times.
 void ScatterAddRows(ConstTensorView x, absl::Span<const int32_t> rows, TensorView y,
                     Stream& stream);
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/bf16.h"
 #include "kernels/row_tiles.h"
+#include "kernels/scratch.h"
 #include "kernels/vector_math.h"
 
 namespace alchemist {
@@ -21,12 +23,17 @@ void AddElements(const float* a, const float* b, int64_t count, float* y) {
 template <typename T>
 void AddCpu(ConstTensorView a, ConstTensorView b, TensorView y, Stream& stream) {
   ForEachRowTile(stream, y.rows, y.width, [&](int64_t first, int64_t count) {
-    AddElements(a.Row<T>(first), b.Row<T>(first), count * y.width, y.Row<T>(first));
+    thread_local Scratch<float> scratch;
+    float* const row_scratch = scratch.Get(y.width);
+    for (int64_t row = first; row < first + count; ++row) {
+      float* const sums = SumsOf(y.Row<T>(row), row_scratch);
+      AddElements(a.Row<float>(row), AsF32(b.Row<T>(row), y.width, row_scratch), y.width, sums);
+      StoreSums(sums, y.width, y.Row<T>(row));
+    }
   });
 }
 
 // A row may be named often, so that tiles are columns, each over all rows in order.
-template <typename T>
 void ScatterAddRowsCpu(ConstTensorView x, absl::Span<const int32_t> rows, TensorView y,
                        Stream& stream) {
   constexpr int64_t kColumns = 256;
@@ -34,8 +41,8 @@ void ScatterAddRowsCpu(ConstTensorView x, absl::Span<const int32_t> rows, Tensor
     const int64_t first = tile * kColumns;
     const int64_t columns = std::min(kColumns, x.width - first);
     for (int64_t row = 0; row < x.rows; ++row) {
-      T* const sum = y.Row<T>(rows[row]) + first;
-      AddElements(sum, x.Row<T>(row) + first, columns, sum);
+      float* const sum = y.Row<float>(rows[row]) + first;
+      AddElements(sum, x.Row<float>(row) + first, columns, sum);
     }
   });
 }
@@ -50,7 +57,6 @@ void GatherRowsCpu(ConstTensorView x, absl::Span<const int32_t> rows, TensorView
 }
 
 template void AddCpu<float>(ConstTensorView, ConstTensorView, TensorView, Stream&);
-template void ScatterAddRowsCpu<float>(ConstTensorView, absl::Span<const int32_t>, TensorView,
-                                       Stream&);
+template void AddCpu<Bf16>(ConstTensorView, ConstTensorView, TensorView, Stream&);
 
 }  // namespace alchemist

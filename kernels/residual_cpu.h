@@ -10,10 +10,10 @@
 
 namespace alchemist {
 
+// T is the type of b and y.
 template <typename T>
 void AddCpu(ConstTensorView a, ConstTensorView b, TensorView y, Stream& stream);
 
-template <typename T>
 void ScatterAddRowsCpu(ConstTensorView x, absl::Span<const int32_t> rows, TensorView y,
                        Stream& stream);
 

@@ -14,28 +14,33 @@ namespace {
 constexpr int64_t kRows = 512;
 constexpr int64_t kWidth = 99;
 
+class AddTest : public testing::TestWithParam<DType> {};  // Of b and the sum.
+INSTANTIATE_TEST_SUITE_P(Types, AddTest, testing::ValuesIn(kDTypesForTest),
+                         [](const auto& info) { return DTypeName(info.param); });
+
 // Sums of two floats have one right answer, so that the plain loop is the wanted bits.
-TEST(AddTest, GivesTheRoundedSumForEveryCut) {
+TEST_P(AddTest, GivesTheRoundedSumForEveryCut) {
   Random random(1);
   const TestMatrix a = TestMatrix::Normal(kRows, kWidth, &random);
-  const TestMatrix b = TestMatrix::Normal(kRows, kWidth, &random);
-  TestMatrix wanted(kRows, kWidth);
-  for (int64_t i = 0; i < kRows * kWidth; ++i) {
-    wanted.mutable_values()[i] = a.values()[i] + b.values()[i];
-  }
+  const TestMatrix b = TestMatrix::Normal(kRows, kWidth, &random, 1, GetParam());
+  const absl::Span<const float> b_values = b.values();
+  std::vector<float> wanted(kRows * kWidth);
+  for (int64_t i = 0; i < kRows * kWidth; ++i) wanted[i] = a.values()[i] + b_values[i];
+  wanted = Stored(GetParam(), wanted);
   ForEachCut(kRows, [&](const std::vector<RowCut>& cut, Stream& stream) {
-    TestMatrix y(kRows, kWidth);
+    TestMatrix y(kRows, kWidth, 0, GetParam());
     for (const auto& [first, count] : cut) {
       Add(a.view().Rows(first, count), b.view().Rows(first, count), y.view().Rows(first, count),
           stream);
     }
-    ExpectSameBits("a + b", y.values(), wanted.values());
-    TestMatrix in_place = a.Copy();
-    Add(in_place.view(), b.view(), in_place.view(), stream);
-    ExpectSameBits("a += b", in_place.values(), wanted.values());
-    in_place = b.Copy();
+    ExpectSameBits("a + b", y.values(), wanted);
+    TestMatrix in_place = b.Copy();
     Add(a.view(), in_place.view(), in_place.view(), stream);
-    ExpectSameBits("b += a", in_place.values(), wanted.values());
+    ExpectSameBits("b += a", in_place.values(), wanted);
+    if (GetParam() != DType::kF32) return;
+    in_place = a.Copy();
+    Add(in_place.view(), b.view(), in_place.view(), stream);
+    ExpectSameBits("a += b", in_place.values(), wanted);
   });
 }
 
@@ -43,14 +48,16 @@ TEST(GatherRowsTest, RowsMayRepeatAndComeInAnyOrder) {
   Random random(2);
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
-  const TestMatrix x = TestMatrix::Normal(kRows, kWidth, &random);
-  std::vector<int32_t> rows(2 * kRows);
-  for (int32_t& row : rows) row = static_cast<int32_t>(random.Below(kRows));
-  TestMatrix y(2 * kRows, kWidth);
-  GatherRows(x.view(), rows, y.view(), stream);
-  for (int64_t i = 0; i < y.rows(); ++i) {
-    ExpectSameBits("row", y.values().subspan(i * kWidth, kWidth),
-                   x.values().subspan(rows[i] * kWidth, kWidth));
+  for (const DType dtype : kDTypesForTest) {
+    const TestMatrix x = TestMatrix::Normal(kRows, kWidth, &random, 1, dtype);
+    std::vector<int32_t> rows(2 * kRows);
+    for (int32_t& row : rows) row = static_cast<int32_t>(random.Below(kRows));
+    TestMatrix y(2 * kRows, kWidth, 0, dtype);
+    GatherRows(x.view(), rows, y.view(), stream);
+    const absl::Span<const float> from = x.values(), to = y.values();
+    for (int64_t i = 0; i < y.rows(); ++i) {
+      ExpectSameBits("row", to.subspan(i * kWidth, kWidth), from.subspan(rows[i] * kWidth, kWidth));
+    }
   }
 }
 

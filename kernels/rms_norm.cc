@@ -19,9 +19,14 @@ void RmsNormForward(const RowPieces& x, ConstTensorView gamma, float epsilon, Te
                     Stream& stream) {
   if (x.rows() == 0) return;
   CheckGamma("RmsNormForward gamma", x, gamma);
-  CheckShape("RmsNormForward y", y, x.rows(), x.width(), x.dtype());
-  DispatchDType("RmsNormForward", x.dtype(), [&](auto zero) {
-    RmsNormForwardCpu<decltype(zero)>(x, gamma, epsilon, y, stream);
+  CheckShape("RmsNormForward y", y, x.rows(), x.width(), y.dtype);
+  CHECK(y.dtype == x.dtype() || y.dtype == DType::kF32) << DTypeName(y.dtype);
+  DispatchDType("RmsNormForward", x.dtype(), [&]<typename T>(T) {
+    if (y.dtype == x.dtype()) {
+      RmsNormForwardCpu<T, T>(x, gamma, epsilon, y, stream);
+    } else {
+      RmsNormForwardCpu<T, float>(x, gamma, epsilon, y, stream);
+    }
   });
 }
 
@@ -29,8 +34,8 @@ void RmsNormBackward(const RowPieces& x, ConstTensorView gamma, float epsilon, C
                      TensorView dx, Accumulate accumulate, TensorView dgamma, Stream& stream) {
   if (x.rows() == 0) return;
   CheckGamma("RmsNormBackward gamma", x, gamma);
-  CheckShape("RmsNormBackward dy", dy, x.rows(), x.width(), x.dtype());
-  CheckShape("RmsNormBackward dx", dx, x.rows(), x.width(), x.dtype());
+  CheckShape("RmsNormBackward dy", dy, x.rows(), x.width(), DType::kF32);
+  CheckShape("RmsNormBackward dx", dx, x.rows(), x.width(), DType::kF32);
   if (dgamma.data != nullptr) {
     CheckShape("RmsNormBackward dgamma", dgamma, 1, gamma.width, DType::kF32);
   }

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/bf16.h"
 #include "kernels/row_tiles.h"
+#include "kernels/scratch.h"
 #include "kernels/vector_math.h"
 
 namespace alchemist {
@@ -63,8 +65,10 @@ void GammaGradient(const RowPieces& x, ConstTensorView dy, const std::vector<flo
     for (int64_t row = 0; row < x.rows(); ++row) {
       for (int64_t group = 0; group < groups; ++group) {
         const int64_t offset = group * width + first;
-        AddGammaGradient(x.Row<T>(row) + offset, dy.Row<T>(row) + offset, columns,
-                         inverse_rms[row * groups + group], dgamma.Row<float>(0) + first);
+        float widened[kColumns];
+        AddGammaGradient(AsF32(x.Row<T>(row) + offset, columns, widened),
+                         dy.Row<float>(row) + offset, columns, inverse_rms[row * groups + group],
+                         dgamma.Row<float>(0) + first);
       }
     }
   });
@@ -72,16 +76,20 @@ void GammaGradient(const RowPieces& x, ConstTensorView dy, const std::vector<flo
 
 }  // namespace
 
-template <typename T>
+template <typename T, typename Y>
 void RmsNormForwardCpu(const RowPieces& x, ConstTensorView gamma, float epsilon, TensorView y,
                        Stream& stream) {
   const int64_t width = gamma.width;
   ForEachRowTile(stream, x.rows(), x.width(), [&](int64_t first, int64_t count) {
+    thread_local Scratch<float> scratch;
+    float* const rows = scratch.Get(2 * width);
+    const float* const gamma_row = AsF32(gamma.Row<T>(0), width, rows);
     for (int64_t row = first; row < first + count; ++row) {
       for (int64_t offset = 0; offset < x.width(); offset += width) {
-        const T* group = x.Row<T>(row) + offset;
-        Normalize(group, gamma.Row<T>(0), width, InverseRms(group, width, epsilon),
-                  y.Row<T>(row) + offset);
+        const float* const group = AsF32(x.Row<T>(row) + offset, width, rows + width);
+        float* const sums = SumsOf(y.Row<Y>(row) + offset, rows + width);
+        Normalize(group, gamma_row, width, InverseRms(group, width, epsilon), sums);
+        StoreSums(sums, width, y.Row<Y>(row) + offset);
       }
     }
   });
@@ -95,22 +103,32 @@ void RmsNormBackwardCpu(const RowPieces& x, ConstTensorView gamma, float epsilon
   const int64_t groups = x.width() / width;
   std::vector<float> inverse_rms(x.rows() * groups);
   ForEachRowTile(stream, x.rows(), x.width(), [&](int64_t first, int64_t count) {
+    thread_local Scratch<float> scratch;
+    float* const rows = scratch.Get(2 * width);
+    const float* const gamma_row = AsF32(gamma.Row<T>(0), width, rows);
     for (int64_t row = first; row < first + count; ++row) {
       for (int64_t group = 0; group < groups; ++group) {
-        const T* x_group = x.Row<T>(row) + group * width;
+        const int64_t offset = group * width;
+        const float* const x_group = AsF32(x.Row<T>(row) + offset, width, rows + width);
         const float inverse = InverseRms(x_group, width, epsilon);
         inverse_rms[row * groups + group] = inverse;
-        InputGradient(x_group, gamma.Row<T>(0), width, inverse, dy.Row<T>(row) + group * width,
-                      accumulate, dx.Row<T>(row) + group * width);
+        InputGradient(x_group, gamma_row, width, inverse, dy.Row<float>(row) + offset, accumulate,
+                      dx.Row<float>(row) + offset);
       }
     }
   });
   if (dgamma.data != nullptr) GammaGradient<T>(x, dy, inverse_rms, dgamma, stream);
 }
 
-template void RmsNormForwardCpu<float>(const RowPieces&, ConstTensorView, float, TensorView,
-                                       Stream&);
+template void RmsNormForwardCpu<float, float>(const RowPieces&, ConstTensorView, float, TensorView,
+                                              Stream&);
+template void RmsNormForwardCpu<Bf16, Bf16>(const RowPieces&, ConstTensorView, float, TensorView,
+                                            Stream&);
+template void RmsNormForwardCpu<Bf16, float>(const RowPieces&, ConstTensorView, float, TensorView,
+                                             Stream&);
 template void RmsNormBackwardCpu<float>(const RowPieces&, ConstTensorView, float, ConstTensorView,
                                         TensorView, Accumulate, TensorView, Stream&);
+template void RmsNormBackwardCpu<Bf16>(const RowPieces&, ConstTensorView, float, ConstTensorView,
+                                       TensorView, Accumulate, TensorView, Stream&);
 
 }  // namespace alchemist

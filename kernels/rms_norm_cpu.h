@@ -9,7 +9,8 @@
 
 namespace alchemist {
 
-template <typename T>
+// T is the type of x and gamma, Y that of y.
+template <typename T, typename Y>
 void RmsNormForwardCpu(const RowPieces& x, ConstTensorView gamma, float epsilon, TensorView y,
                        Stream& stream);
 

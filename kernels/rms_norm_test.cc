@@ -87,19 +87,25 @@ Gradients<T> BackwardReference(const Case& c, const TestMatrix& x, const TestMat
   return gradients;
 }
 
-TEST(RmsNormTest, IsAsCloseToTheTruthAsThePlainLoop) {
+class RmsNormTest : public testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Types, RmsNormTest, testing::ValuesIn(kDTypesForTest),
+                         [](const auto& info) { return DTypeName(info.param); });
+
+TEST_P(RmsNormTest, IsAsCloseToTheTruthAsThePlainLoop) {
   Random random(2);
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   for (const Case& c : kCases) {
     SCOPED_TRACE(testing::Message() << c.rows << " x " << c.groups << " x " << c.width);
-    const TestMatrix x = TestMatrix::Normal(c.rows, c.groups * c.width, &random, 3);
-    const TestMatrix gamma = TestMatrix::Normal(1, c.width, &random);
+    const TestMatrix x = TestMatrix::Normal(c.rows, c.groups * c.width, &random, 3, GetParam());
+    const TestMatrix gamma = TestMatrix::Normal(1, c.width, &random, 1, GetParam());
     const TestMatrix dy = TestMatrix::Normal(c.rows, c.groups * c.width, &random);
-    TestMatrix y(c.rows, c.groups * c.width);
-    RmsNormForward(x.view(), gamma.view(), kEpsilon, y.view(), stream);
-    ExpectWithinTwiceNaive("y", y.values(), ForwardReference<float>(c, x, gamma),
-                           ForwardReference<double>(c, x, gamma));
+    for (DType y_dtype : {GetParam(), DType::kF32}) {
+      TestMatrix y(c.rows, c.groups * c.width, 0, y_dtype);
+      RmsNormForward(x.view(), gamma.view(), kEpsilon, y.view(), stream);
+      ExpectWithinTwiceNaive("y", y.values(), Stored(y_dtype, ForwardReference<float>(c, x, gamma)),
+                             ForwardReference<double>(c, x, gamma));
+    }
 
     TestMatrix dx(c.rows, c.groups * c.width);
     TestMatrix dgamma(1, c.width);
@@ -112,23 +118,23 @@ TEST(RmsNormTest, IsAsCloseToTheTruthAsThePlainLoop) {
   }
 }
 
-TEST(RmsNormTest, ARowsBitsDependOnThatRowOnly) {
+TEST_P(RmsNormTest, ARowsBitsDependOnThatRowOnly) {
   constexpr int64_t kRows = 512;
   constexpr int64_t kWidth = 200;
   Random random(3);
-  const TestMatrix x = TestMatrix::Normal(kRows, kWidth, &random);
-  const TestMatrix gamma = TestMatrix::Normal(1, kWidth / 2, &random);
+  const TestMatrix x = TestMatrix::Normal(kRows, kWidth, &random, 1, GetParam());
+  const TestMatrix gamma = TestMatrix::Normal(1, kWidth / 2, &random, 1, GetParam());
   const TestMatrix dy = TestMatrix::Normal(kRows, kWidth, &random);
   WorkerPool pool({.threads = 1});
   Stream one(&pool);
-  TestMatrix wanted_y(kRows, kWidth);
+  TestMatrix wanted_y(kRows, kWidth, 0, GetParam());
   TestMatrix wanted_dx(kRows, kWidth);
   TestMatrix wanted_dgamma(1, kWidth / 2);
   RmsNormForward(x.view(), gamma.view(), kEpsilon, wanted_y.view(), one);
   RmsNormBackward(x.view(), gamma.view(), kEpsilon, dy.view(), wanted_dx.view(), Accumulate::kNo,
                   wanted_dgamma.view(), one);
   ForEachCut(kRows, [&](const std::vector<RowCut>& cut, Stream& stream) {
-    TestMatrix y(kRows, kWidth);
+    TestMatrix y(kRows, kWidth, 0, GetParam());
     TestMatrix dx(kRows, kWidth);
     TestMatrix dgamma(1, kWidth / 2);
     for (const auto& [first, count] : cut) {
@@ -147,23 +153,24 @@ TEST(RmsNormTest, ARowsBitsDependOnThatRowOnly) {
   });
 }
 
-TEST(RmsNormTest, WorksInPlaceAndAccumulates) {
+TEST_P(RmsNormTest, WorksInPlaceAndAccumulates) {
   Random random(4);
   WorkerPool pool({.threads = 1});
   Stream stream(&pool);
-  const TestMatrix x = TestMatrix::Normal(3, 50, &random);
-  const TestMatrix gamma = TestMatrix::Normal(1, 50, &random);
-  TestMatrix y(3, 50);
+  const TestMatrix x = TestMatrix::Normal(3, 50, &random, 1, GetParam());
+  const TestMatrix gamma = TestMatrix::Normal(1, 50, &random, 1, GetParam());
+  const TestMatrix dy = TestMatrix::Normal(3, 50, &random);
+  TestMatrix y(3, 50, 0, GetParam());
   RmsNormForward(x.view(), gamma.view(), kEpsilon, y.view(), stream);
   TestMatrix in_place = x.Copy();
   RmsNormForward(in_place.view(), gamma.view(), kEpsilon, in_place.view(), stream);
   ExpectSameBits("in place", in_place.values(), y.values());
 
   TestMatrix gradient(3, 50);
-  RmsNormBackward(x.view(), gamma.view(), kEpsilon, y.view(), gradient.view(), Accumulate::kNo, {},
+  RmsNormBackward(x.view(), gamma.view(), kEpsilon, dy.view(), gradient.view(), Accumulate::kNo, {},
                   stream);
   TestMatrix sum(3, 50, 1.0f);
-  RmsNormBackward(x.view(), gamma.view(), kEpsilon, y.view(), sum.view(), Accumulate::kYes, {},
+  RmsNormBackward(x.view(), gamma.view(), kEpsilon, dy.view(), sum.view(), Accumulate::kYes, {},
                   stream);
   for (float& value : gradient.mutable_values()) value = 1.0f + value;
   ExpectSameBits("accumulated", sum.values(), gradient.values());
@@ -177,13 +184,10 @@ TEST(RmsNormDeathTest, RefusesTypesAndShapesItHasNoKernelFor) {
   TestMatrix gamma(1, 4);
   EXPECT_DEATH(RmsNormForward(x.view(), gamma.view(), kEpsilon, x.view(), stream),
                "groups of 4 in rows of 6");
-  ConstTensorView bf16 = x.const_view();
-  bf16.dtype = DType::kBf16;
-  ConstTensorView bf16_gamma = {gamma.view().data, 1, 3, DType::kBf16};
-  TensorView bf16_y = x.view();
-  bf16_y.dtype = DType::kBf16;
-  EXPECT_DEATH(RmsNormForward(bf16, bf16_gamma, kEpsilon, bf16_y, stream),
-               "RmsNormForward has no kernel for bf16");
+  const TensorView f16 = {x.view().data, 2, 6, DType::kF16};
+  const ConstTensorView f16_gamma = {gamma.view().data, 1, 3, DType::kF16};
+  EXPECT_DEATH(RmsNormForward(f16, f16_gamma, kEpsilon, f16, stream),
+               "RmsNormForward has no kernel for f16");
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ double Frequency(const RopeConfig& config, int64_t pair, int64_t head_dim) {
 }
 
 void CheckRows(const RopeTable& table, absl::Span<const int32_t> positions, ConstTensorView x) {
-  CHECK_EQ(x.rows, static_cast<int64_t>(positions.size()));
+  CheckShape("rope", x, static_cast<int64_t>(positions.size()), x.width, DType::kF32);
   CHECK_EQ(x.width % table.head_dim(), 0) << "rows of " << x.width;
   for (int32_t position : positions) {
     CHECK(position >= 0 && position < table.context())
@@ -67,15 +67,13 @@ RopeTable::RopeTable(const RopeConfig& config, int64_t head_dim, int64_t context
 void RopeForward(const RopeTable& table, absl::Span<const int32_t> positions, TensorView x,
                  Stream& stream) {
   CheckRows(table, positions, x);
-  DispatchDType("RopeForward", x.dtype,
-                [&](auto zero) { RopeForwardCpu<decltype(zero)>(table, positions, x, stream); });
+  RopeForwardCpu(table, positions, x, stream);
 }
 
 void RopeBackward(const RopeTable& table, absl::Span<const int32_t> positions, TensorView dx,
                   Stream& stream) {
   CheckRows(table, positions, dx);
-  DispatchDType("RopeBackward", dx.dtype,
-                [&](auto zero) { RopeBackwardCpu<decltype(zero)>(table, positions, dx, stream); });
+  RopeBackwardCpu(table, positions, dx, stream);
 }
 
 }  // namespace alchemist

@@ -1,5 +1,6 @@
 // Rotary position embedding (Su et al. 2021), the rotate-half form of Hugging Face's Llama: element
-// i of a head is paired with element i + head_dim / 2.
+// i of a head is paired with element i + head_dim / 2. Only f32 is rotated: a linear's sums before
+// they are stored, and gradients.
 #ifndef ALCHEMIST_KERNELS_ROPE_H_
 #define ALCHEMIST_KERNELS_ROPE_H_
 
@@ -41,12 +42,12 @@ class RopeTable {
 
 // Rotates every head of row t by positions[t], in place. REQUIRES: 0 <= position < context.
 void RopeForward(const RopeTable& table, absl::Span<const int32_t> positions,
-                 TensorView x,  // [rows, heads * head_dim]
+                 TensorView x,  // [rows, heads * head_dim] f32
                  Stream& stream);
 
 // The transpose: rotates back. In place on the gradient.
 void RopeBackward(const RopeTable& table, absl::Span<const int32_t> positions,
-                  TensorView dx,  // [rows, heads * head_dim]
+                  TensorView dx,  // [rows, heads * head_dim] f32
                   Stream& stream);
 
 }  // namespace alchemist

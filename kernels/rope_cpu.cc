@@ -19,31 +19,24 @@ void RotateRowBack(float* x, int64_t width, const float* cos, const float* sin, 
 
 }  // namespace
 
-template <typename T>
 void RopeForwardCpu(const RopeTable& table, absl::Span<const int32_t> positions, TensorView x,
                     Stream& stream) {
   ForEachRowTile(stream, x.rows, x.width, [&](int64_t first, int64_t count) {
     for (int64_t row = first; row < first + count; ++row) {
-      RotateRow(x.Row<T>(row), x.width, table.Cos(positions[row]), table.Sin(positions[row]),
+      RotateRow(x.Row<float>(row), x.width, table.Cos(positions[row]), table.Sin(positions[row]),
                 table.head_dim() / 2);
     }
   });
 }
 
-template <typename T>
 void RopeBackwardCpu(const RopeTable& table, absl::Span<const int32_t> positions, TensorView dx,
                      Stream& stream) {
   ForEachRowTile(stream, dx.rows, dx.width, [&](int64_t first, int64_t count) {
     for (int64_t row = first; row < first + count; ++row) {
-      RotateRowBack(dx.Row<T>(row), dx.width, table.Cos(positions[row]), table.Sin(positions[row]),
-                    table.head_dim() / 2);
+      RotateRowBack(dx.Row<float>(row), dx.width, table.Cos(positions[row]),
+                    table.Sin(positions[row]), table.head_dim() / 2);
     }
   });
 }
-
-template void RopeForwardCpu<float>(const RopeTable&, absl::Span<const int32_t>, TensorView,
-                                    Stream&);
-template void RopeBackwardCpu<float>(const RopeTable&, absl::Span<const int32_t>, TensorView,
-                                     Stream&);
 
 }  // namespace alchemist

@@ -11,11 +11,9 @@
 
 namespace alchemist {
 
-template <typename T>
 void RopeForwardCpu(const RopeTable& table, absl::Span<const int32_t> positions, TensorView x,
                     Stream& stream);
 
-template <typename T>
 void RopeBackwardCpu(const RopeTable& table, absl::Span<const int32_t> positions, TensorView dx,
                      Stream& stream);
 

@@ -7,9 +7,9 @@
 
 namespace alchemist {
 
-// sum[j] += x[t, j] for each t, ascending, in f32: any cut of the rows into calls, in order, gives
+// sum[j] += x[t, j] for each t, ascending: any cut of the rows into calls, in order, gives
 // the same bits.
-void AddRowSum(ConstTensorView x,  // [rows, width]
+void AddRowSum(ConstTensorView x,  // [rows, width] f32
                TensorView sum,     // [1, width] f32
                Stream& stream);
 

@@ -41,6 +41,28 @@ typedef float UnalignedVec __attribute__((vector_size(kLanes * 4), aligned(4), m
 
 ALCHEMIST_INLINE Vec Load(const float* p) { return *reinterpret_cast<const UnalignedVec*>(p); }
 ALCHEMIST_INLINE void Store(float* p, Vec v) { *reinterpret_cast<UnalignedVec*>(p) = v; }
+// kLanes bf16 values, given by their bits, widened; and one.
+ALCHEMIST_INLINE Vec Load(const uint16_t* p) {
+#if defined(__AVX512F__)
+  // With a mask, though a full one: without, GCC 12 warns of its own header.
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  const IntVec wide = (IntVec)_mm512_maskz_cvtepu16_epi32(0xffff, bits);
+#elif defined(__AVX2__) && defined(__FMA__)
+  const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  const IntVec wide = (IntVec)_mm256_cvtepu16_epi32(bits);
+#else
+  IntVec wide;
+  for (int64_t i = 0; i < kLanes; ++i) wide[i] = p[i];
+#endif
+  return (Vec)(wide << 16);
+}
+ALCHEMIST_INLINE float LoadOne(const float* p) { return *p; }
+ALCHEMIST_INLINE float LoadOne(const uint16_t* p) {
+  const uint32_t bits = static_cast<uint32_t>(*p) << 16;
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof(value));
+  return value;
+}
 ALCHEMIST_INLINE Vec Set(float x) { return x - Vec{}; }  // Not x + 0, which turns -0 into 0.
 
 // a * b + c with one rounding, in every version.

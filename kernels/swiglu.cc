@@ -27,9 +27,9 @@ void SwigluBackward(const RowPieces& gate, const RowPieces& up, ConstTensorView 
                     TensorView dgate, TensorView dup, Stream& stream) {
   if (gate.rows() == 0) return;
   CheckSame("SwigluBackward", gate, up);
-  CheckShape("SwigluBackward dy", dy, gate.rows(), gate.width(), gate.dtype());
-  CheckShape("SwigluBackward dgate", dgate, gate.rows(), gate.width(), gate.dtype());
-  CheckShape("SwigluBackward dup", dup, gate.rows(), gate.width(), gate.dtype());
+  CheckShape("SwigluBackward dy", dy, gate.rows(), gate.width(), DType::kF32);
+  CheckShape("SwigluBackward dgate", dgate, gate.rows(), gate.width(), DType::kF32);
+  CheckShape("SwigluBackward dup", dup, gate.rows(), gate.width(), DType::kF32);
   DispatchDType("SwigluBackward", gate.dtype(), [&](auto zero) {
     SwigluBackwardCpu<decltype(zero)>(gate, up, dy, dgate, dup, stream);
   });

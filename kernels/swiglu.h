@@ -8,12 +8,12 @@
 
 namespace alchemist {
 
-void SwigluForward(const RowPieces& gate,  // [rows, ffn]
-                   const RowPieces& up,    // [rows, ffn]
-                   TensorView y,           // [rows, ffn]
+void SwigluForward(const RowPieces& gate,  // [rows, ffn] f32 or bf16
+                   const RowPieces& up,    // [rows, ffn] of the same type
+                   TensorView y,           // [rows, ffn] of the same type
                    Stream& stream);
 
-// dgate or dup may be the memory of dy.
+// Gradients are f32. dgate or dup may be the memory of dy.
 void SwigluBackward(const RowPieces& gate,  // [rows, ffn]
                     const RowPieces& up,    // [rows, ffn]
                     ConstTensorView dy,     // [rows, ffn]

@@ -2,12 +2,15 @@
 
 #include <cstdint>
 
+#include "kernels/bf16.h"
 #include "kernels/row_tiles.h"
+#include "kernels/scratch.h"
 #include "kernels/vector_math.h"
 
 namespace alchemist {
 namespace {
 
+// y may be gate.
 ALCHEMIST_VECTOR_CLONES
 void ForwardRow(const float* gate, const float* up, int64_t width, float* y) {
 #pragma GCC ivdep
@@ -33,9 +36,16 @@ void BackwardRow(const float* gate, const float* up, const float* dy, int64_t wi
 
 template <typename T>
 void SwigluForwardCpu(const RowPieces& gate, const RowPieces& up, TensorView y, Stream& stream) {
-  ForEachRowTile(stream, y.rows, y.width, [&](int64_t first, int64_t count) {
+  const int64_t width = y.width;
+  ForEachRowTile(stream, y.rows, width, [&](int64_t first, int64_t count) {
+    thread_local Scratch<float> scratch;
+    float* const rows = scratch.Get(2 * width);
     for (int64_t row = first; row < first + count; ++row) {
-      ForwardRow(gate.Row<T>(row), up.Row<T>(row), y.width, y.Row<T>(row));
+      const float* const gate_row = AsF32(gate.Row<T>(row), width, rows);
+      const float* const up_row = AsF32(up.Row<T>(row), width, rows + width);
+      float* const sums = SumsOf(y.Row<T>(row), rows);
+      ForwardRow(gate_row, up_row, width, sums);
+      StoreSums(sums, width, y.Row<T>(row));
     }
   });
 }
@@ -43,16 +53,22 @@ void SwigluForwardCpu(const RowPieces& gate, const RowPieces& up, TensorView y, 
 template <typename T>
 void SwigluBackwardCpu(const RowPieces& gate, const RowPieces& up, ConstTensorView dy,
                        TensorView dgate, TensorView dup, Stream& stream) {
-  ForEachRowTile(stream, dy.rows, dy.width, [&](int64_t first, int64_t count) {
+  const int64_t width = dy.width;
+  ForEachRowTile(stream, dy.rows, width, [&](int64_t first, int64_t count) {
+    thread_local Scratch<float> scratch;
+    float* const rows = scratch.Get(2 * width);
     for (int64_t row = first; row < first + count; ++row) {
-      BackwardRow(gate.Row<T>(row), up.Row<T>(row), dy.Row<T>(row), dy.width, dgate.Row<T>(row),
-                  dup.Row<T>(row));
+      BackwardRow(AsF32(gate.Row<T>(row), width, rows), AsF32(up.Row<T>(row), width, rows + width),
+                  dy.Row<float>(row), width, dgate.Row<float>(row), dup.Row<float>(row));
     }
   });
 }
 
 template void SwigluForwardCpu<float>(const RowPieces&, const RowPieces&, TensorView, Stream&);
+template void SwigluForwardCpu<Bf16>(const RowPieces&, const RowPieces&, TensorView, Stream&);
 template void SwigluBackwardCpu<float>(const RowPieces&, const RowPieces&, ConstTensorView,
                                        TensorView, TensorView, Stream&);
+template void SwigluBackwardCpu<Bf16>(const RowPieces&, const RowPieces&, ConstTensorView,
+                                      TensorView, TensorView, Stream&);
 
 }  // namespace alchemist

@@ -1,4 +1,4 @@
-// SwiGLU on the CPU; shapes are as swiglu.h says and already checked.
+// SwiGLU on the CPU; shapes are as swiglu.h says and already checked. T is the type of gate, up, y.
 #ifndef ALCHEMIST_KERNELS_SWIGLU_CPU_H_
 #define ALCHEMIST_KERNELS_SWIGLU_CPU_H_
 

@@ -35,11 +35,9 @@ TEST(SwigluReferenceTest, VjpIsTheComplexStepGradient) {
 }
 
 template <typename T>
-std::vector<T> ForwardReference(const TestMatrix& gate, const TestMatrix& up) {
+std::vector<T> ForwardReference(absl::Span<const float> gate, absl::Span<const float> up) {
   std::vector<T> y;
-  for (size_t i = 0; i < gate.values().size(); ++i) {
-    y.push_back(SwigluReference<T>(gate.values()[i], up.values()[i]));
-  }
+  for (size_t i = 0; i < gate.size(); ++i) y.push_back(SwigluReference<T>(gate[i], up[i]));
   return y;
 }
 
@@ -50,55 +48,60 @@ struct Gradients {
 };
 
 template <typename T>
-Gradients<T> BackwardReference(const TestMatrix& gate, const TestMatrix& up, const TestMatrix& dy) {
-  const size_t size = gate.values().size();
+Gradients<T> BackwardReference(absl::Span<const float> gate, absl::Span<const float> up,
+                               absl::Span<const float> dy) {
+  const size_t size = gate.size();
   Gradients<T> gradients = {std::vector<T>(size), std::vector<T>(size)};
   for (size_t i = 0; i < size; ++i) {
-    SwigluReferenceVjp<T>(gate.values()[i], up.values()[i], dy.values()[i], &gradients.dgate[i],
-                          &gradients.dup[i]);
+    SwigluReferenceVjp<T>(gate[i], up[i], dy[i], &gradients.dgate[i], &gradients.dup[i]);
   }
   return gradients;
 }
 
-TEST(SwigluTest, IsAsCloseToTheTruthAsThePlainLoop) {
+class SwigluTest : public testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Types, SwigluTest, testing::ValuesIn(kDTypesForTest),
+                         [](const auto& info) { return DTypeName(info.param); });
+
+TEST_P(SwigluTest, IsAsCloseToTheTruthAsThePlainLoop) {
   Random random(2);
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   for (int64_t width : {1, 24, 1536, 1539}) {
     SCOPED_TRACE(width);
-    const TestMatrix gate = TestMatrix::Normal(64, width, &random, 4);
-    const TestMatrix up = TestMatrix::Normal(64, width, &random);
+    const TestMatrix gate = TestMatrix::Normal(64, width, &random, 4, GetParam());
+    const TestMatrix up = TestMatrix::Normal(64, width, &random, 1, GetParam());
     const TestMatrix dy = TestMatrix::Normal(64, width, &random);
-    TestMatrix y(64, width);
+    TestMatrix y(64, width, 0, GetParam());
     SwigluForward(gate.view(), up.view(), y.view(), stream);
-    ExpectWithinTwiceNaive("y", y.values(), ForwardReference<float>(gate, up),
-                           ForwardReference<double>(gate, up));
+    ExpectWithinTwiceNaive("y", y.values(),
+                           Stored(GetParam(), ForwardReference<float>(gate.values(), up.values())),
+                           ForwardReference<double>(gate.values(), up.values()));
     TestMatrix dgate(64, width);
     TestMatrix dup(64, width);
     SwigluBackward(gate.view(), up.view(), dy.view(), dgate.view(), dup.view(), stream);
-    const auto naive = BackwardReference<float>(gate, up, dy);
-    const auto truth = BackwardReference<double>(gate, up, dy);
+    const auto naive = BackwardReference<float>(gate.values(), up.values(), dy.values());
+    const auto truth = BackwardReference<double>(gate.values(), up.values(), dy.values());
     ExpectWithinTwiceNaive("dgate", dgate.values(), naive.dgate, truth.dgate);
     ExpectWithinTwiceNaive("dup", dup.values(), naive.dup, truth.dup);
   }
 }
 
-TEST(SwigluTest, ARowsBitsDependOnThatRowOnly) {
+TEST_P(SwigluTest, ARowsBitsDependOnThatRowOnly) {
   constexpr int64_t kRows = 512;
   constexpr int64_t kWidth = 147;
   Random random(3);
-  const TestMatrix gate = TestMatrix::Normal(kRows, kWidth, &random);
-  const TestMatrix up = TestMatrix::Normal(kRows, kWidth, &random);
+  const TestMatrix gate = TestMatrix::Normal(kRows, kWidth, &random, 1, GetParam());
+  const TestMatrix up = TestMatrix::Normal(kRows, kWidth, &random, 1, GetParam());
   const TestMatrix dy = TestMatrix::Normal(kRows, kWidth, &random);
   WorkerPool pool({.threads = 1});
   Stream one(&pool);
-  TestMatrix wanted_y(kRows, kWidth);
+  TestMatrix wanted_y(kRows, kWidth, 0, GetParam());
   TestMatrix wanted_dgate(kRows, kWidth);
   TestMatrix wanted_dup(kRows, kWidth);
   SwigluForward(gate.view(), up.view(), wanted_y.view(), one);
   SwigluBackward(gate.view(), up.view(), dy.view(), wanted_dgate.view(), wanted_dup.view(), one);
   ForEachCut(kRows, [&](const std::vector<RowCut>& cut, Stream& stream) {
-    TestMatrix y(kRows, kWidth);
+    TestMatrix y(kRows, kWidth, 0, GetParam());
     TestMatrix dgate(kRows, kWidth);
     TestMatrix dup(kRows, kWidth);
     RowPieces pieces;
@@ -118,12 +121,12 @@ TEST(SwigluTest, ARowsBitsDependOnThatRowOnly) {
   });
 }
 
-TEST(SwigluTest, AGradientMayReplaceDy) {
+TEST_P(SwigluTest, AGradientMayReplaceDy) {
   Random random(4);
   WorkerPool pool({.threads = 1});
   Stream stream(&pool);
-  const TestMatrix gate = TestMatrix::Normal(3, 50, &random);
-  const TestMatrix up = TestMatrix::Normal(3, 50, &random);
+  const TestMatrix gate = TestMatrix::Normal(3, 50, &random, 1, GetParam());
+  const TestMatrix up = TestMatrix::Normal(3, 50, &random, 1, GetParam());
   const TestMatrix dy = TestMatrix::Normal(3, 50, &random);
   TestMatrix dgate(3, 50);
   TestMatrix dup(3, 50);
@@ -139,7 +142,7 @@ TEST(SwigluTest, AGradientMayReplaceDy) {
   ExpectSameBits("dup", in_place.values(), dup.values());
 }
 
-TEST(SwigluTest, LargeGatesNeitherOverflowNorVanish) {
+TEST(SwigluRangeTest, LargeGatesNeitherOverflowNorVanish) {
   WorkerPool pool({.threads = 1});
   Stream stream(&pool);
   TestMatrix gate(1, 4);

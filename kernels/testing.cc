@@ -8,13 +8,15 @@
 
 #include "base/logging.h"
 #include "gtest/gtest.h"
+#include "kernels/bf16.h"
 
 namespace alchemist {
 namespace {
 
-constexpr int64_t kSentinels = 16;  // On either side: a cache line, which keeps the alignment.
 constexpr int64_t kAlignment = 64;
-constexpr float kSentinel = -1.2345e33f;
+constexpr int64_t kSentinels =
+    64;  // Bytes on either side: a cache line, which keeps the alignment.
+constexpr std::byte kSentinel{0xa5};
 
 template <typename Got>
 double RelativeErrorOf(absl::Span<const Got> got, absl::Span<const double> reference) {
@@ -31,17 +33,19 @@ double RelativeErrorOf(absl::Span<const Got> got, absl::Span<const double> refer
 
 }  // namespace
 
-TestMatrix::TestMatrix(int64_t rows, int64_t width, float value)
+TestMatrix::TestMatrix(int64_t rows, int64_t width, float value, DType dtype)
     : rows_(rows),
       width_(width),
-      memory_(rows * width + 2 * kSentinels + kAlignment / sizeof(float), kSentinel) {
-  for (int64_t i = 0; i < rows_ * width_; ++i) begin()[i] = value;
+      dtype_(dtype),
+      memory_(rows * width * BytesPerElement(dtype) + 2 * kSentinels + kAlignment, kSentinel) {
+  for (int64_t i = 0; i < rows_ * width_; ++i) Set(i, value);
 }
 
-TestMatrix TestMatrix::Normal(int64_t rows, int64_t width, Random* random, double deviation) {
-  TestMatrix matrix(rows, width);
+TestMatrix TestMatrix::Normal(int64_t rows, int64_t width, Random* random, double deviation,
+                              DType dtype) {
+  TestMatrix matrix(rows, width, 0, dtype);
   for (int64_t i = 0; i < rows * width; ++i) {
-    matrix.begin()[i] = static_cast<float>(deviation * random->Normal());
+    matrix.Set(i, static_cast<float>(deviation * random->Normal()));
   }
   return matrix;
 }
@@ -49,6 +53,7 @@ TestMatrix TestMatrix::Normal(int64_t rows, int64_t width, Random* random, doubl
 TestMatrix::TestMatrix(TestMatrix&& other) noexcept
     : rows_(std::exchange(other.rows_, 0)),
       width_(std::exchange(other.width_, 0)),
+      dtype_(other.dtype_),
       memory_(std::move(other.memory_)) {
   other.memory_.clear();
 }
@@ -57,6 +62,7 @@ TestMatrix& TestMatrix::operator=(TestMatrix&& other) noexcept {
   TestMatrix moved(std::move(other));  // Takes what was here along, and checks it.
   std::swap(rows_, moved.rows_);
   std::swap(width_, moved.width_);
+  std::swap(dtype_, moved.dtype_);
   std::swap(memory_, moved.memory_);
   return *this;
 }
@@ -66,40 +72,66 @@ TestMatrix::~TestMatrix() {
 }
 
 TestMatrix TestMatrix::Copy() const {
-  TestMatrix copy(rows_, width_);
-  for (int64_t i = 0; i < rows_ * width_; ++i) copy.begin()[i] = begin()[i];
+  TestMatrix copy(rows_, width_, 0, dtype_);
+  std::copy_n(begin(), view().bytes(), copy.begin());
   return copy;
 }
 
-// The first aligned element of the memory that has room for the sentinels before it.
-float* TestMatrix::begin() const {
+// The first aligned byte of the memory that has room for the sentinels before it.
+std::byte* TestMatrix::begin() const {
   const auto address = reinterpret_cast<uintptr_t>(memory_.data());
-  const int64_t skip = (kAlignment - address % kAlignment) % kAlignment / sizeof(float);
-  return const_cast<float*>(memory_.data()) + skip + kSentinels;
+  const int64_t skip = (kAlignment - address % kAlignment) % kAlignment;
+  return const_cast<std::byte*>(memory_.data()) + skip + kSentinels;
 }
 
-TensorView TestMatrix::view() { return {begin(), rows_, width_, DType::kF32}; }
-
-ConstTensorView TestMatrix::view() const { return {begin(), rows_, width_, DType::kF32}; }
+void TestMatrix::Set(int64_t i, float value) {
+  if (dtype_ == DType::kF32) {
+    reinterpret_cast<float*>(begin())[i] = value;
+  } else {
+    reinterpret_cast<Bf16*>(begin())[i] = ToBf16(value);
+  }
+}
 
 absl::Span<const float> TestMatrix::values() const {
-  return absl::MakeConstSpan(begin(), rows_ * width_);
+  const int64_t count = rows_ * width_;
+  if (dtype_ == DType::kF32) {
+    return absl::MakeConstSpan(reinterpret_cast<const float*>(begin()), count);
+  }
+  widened_.resize(count);
+  Widen(reinterpret_cast<const Bf16*>(begin()), count, widened_.data());
+  return widened_;
 }
 
-absl::Span<float> TestMatrix::mutable_values() { return absl::MakeSpan(begin(), rows_ * width_); }
+absl::Span<float> TestMatrix::mutable_values() {
+  CHECK(dtype_ == DType::kF32) << "values of " << DTypeName(dtype_) << " are copies";
+  return absl::MakeSpan(reinterpret_cast<float*>(begin()), rows_ * width_);
+}
 
 std::vector<double> TestMatrix::AsDouble() const {
-  return std::vector<double>(values().begin(), values().end());
+  const absl::Span<const float> floats = values();
+  return std::vector<double>(floats.begin(), floats.end());
 }
 
 void TestMatrix::CheckSentinels() const {
-  for (const float& element : memory_) {
-    const bool inside = &element >= begin() && &element < begin() + rows_ * width_;
-    if (!inside && element != kSentinel) {
-      ADD_FAILURE() << "a [" << rows_ << ", " << width_ << "] matrix was overrun: element "
-                    << &element - begin() << " is " << element;
-    }
+  const std::byte* const end = begin() + view().bytes();
+  for (const std::byte& byte : memory_) {
+    const bool inside = &byte >= begin() && &byte < end;
+    if (inside || byte == kSentinel) continue;
+    const int64_t size = BytesPerElement(dtype_);
+    const int64_t offset = &byte - begin();
+    ADD_FAILURE() << "a [" << rows_ << ", " << width_ << "] " << DTypeName(dtype_)
+                  << " matrix was overrun: element "
+                  << (offset - (offset < 0 ? size - 1 : 0)) / size;
+    return;
   }
+}
+
+std::vector<float> Stored(DType dtype, absl::Span<const float> values) {
+  std::vector<float> stored(values.begin(), values.end());
+  if (dtype == DType::kBf16) {
+    for (float& value : stored) value = ToF32(ToBf16(value));
+  }
+  return stored;
 }
 
 double RelativeError(absl::Span<const float> got, absl::Span<const double> reference) {

@@ -4,6 +4,7 @@
 #define ALCHEMIST_KERNELS_TESTING_H_
 
 #include <complex>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -15,36 +16,49 @@
 
 namespace alchemist {
 
-// An f32 matrix [rows, width] that owns its memory, 64-byte aligned, with sentinels before and
-// after it; whoever wrote over one fails the test when the matrix is destroyed. Move only.
+// The storage types that ops are tested in.
+inline constexpr DType kDTypesForTest[] = {DType::kF32, DType::kBf16};
+
+// A matrix [rows, width] of f32 or bf16 that owns its memory, 64-byte aligned, with sentinels
+// before and after it; whoever wrote over one fails the test when the matrix is destroyed. Move
+// only.
 class TestMatrix {
  public:
-  TestMatrix(int64_t rows, int64_t width, float value = 0);
-  static TestMatrix Normal(int64_t rows, int64_t width, Random* random, double deviation = 1);
+  TestMatrix(int64_t rows, int64_t width, float value = 0, DType dtype = DType::kF32);
+  static TestMatrix Normal(int64_t rows, int64_t width, Random* random, double deviation = 1,
+                           DType dtype = DType::kF32);
   TestMatrix(TestMatrix&& other) noexcept;
   TestMatrix& operator=(TestMatrix&& other) noexcept;
   ~TestMatrix();
 
   TestMatrix Copy() const;
-  TensorView view();
-  ConstTensorView view() const;
+  TensorView view() { return {begin(), rows_, width_, dtype_}; }
+  ConstTensorView view() const { return {begin(), rows_, width_, dtype_}; }
   ConstTensorView const_view() const { return view(); }
+  // The elements as f32. Of a bf16 matrix a copy that the next call makes anew.
+  absl::Span<const float> values() const;
+  // f32 only.
   float* Row(int64_t row) { return view().Row<float>(row); }
   const float* Row(int64_t row) const { return view().Row<float>(row); }
-  absl::Span<const float> values() const;
   absl::Span<float> mutable_values();
   std::vector<double> AsDouble() const;
   int64_t rows() const { return rows_; }
   int64_t width() const { return width_; }
 
  private:
-  float* begin() const;
+  std::byte* begin() const;
+  void Set(int64_t i, float value);
   void CheckSentinels() const;
 
   int64_t rows_;
   int64_t width_;
-  std::vector<float> memory_;
+  DType dtype_;
+  std::vector<std::byte> memory_;
+  mutable std::vector<float> widened_;  // bf16: what values() returned.
 };
+
+// What is left of `values` when they are stored as `dtype`: the yardstick of ops that round once.
+std::vector<float> Stored(DType dtype, absl::Span<const float> values);
 
 // Root of the summed squared differences over root of the summed squares of `reference`.
 double RelativeError(absl::Span<const float> got, absl::Span<const double> reference);

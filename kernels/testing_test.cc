@@ -12,8 +12,8 @@ namespace alchemist {
 namespace {
 
 TEST(TestMatrixTest, AnOverrunFailsTheTest) {
-  EXPECT_NONFATAL_FAILURE({ TestMatrix(2, 3).Row(1)[3] = 0; }, "element 6 is 0");
-  EXPECT_NONFATAL_FAILURE({ TestMatrix(2, 3).Row(0)[-1] = 0; }, "element -1 is 0");
+  EXPECT_NONFATAL_FAILURE({ TestMatrix(2, 3).Row(1)[3] = 0; }, "element 6");
+  EXPECT_NONFATAL_FAILURE({ TestMatrix(2, 3).Row(0)[-1] = 0; }, "element -1");
   EXPECT_NONFATAL_FAILURE(
       {
         TestMatrix matrix(1, 1);
@@ -28,6 +28,15 @@ TEST(TestMatrixTest, IsAlignedAndCopiesItsValues) {
   const TestMatrix matrix = TestMatrix::Normal(3, 5, &random);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(matrix.Row(0)) % 64, 0u);
   ExpectSameBits("copy", matrix.Copy().values(), matrix.values());
+}
+
+TEST(TestMatrixTest, OfBf16HoldsRoundedValues) {
+  Random random(1), again(1);
+  const TestMatrix f32 = TestMatrix::Normal(3, 5, &random);
+  const TestMatrix bf16 = TestMatrix::Normal(3, 5, &again, 1, DType::kBf16);
+  EXPECT_EQ(bf16.view().bytes(), 3 * 5 * 2);
+  ExpectSameBits("values", bf16.values(), Stored(DType::kBf16, f32.values()));
+  ExpectSameBits("copy", bf16.Copy().values(), bf16.values());
 }
 
 TEST(TwiceNaiveTest, ComparesErrorsNotValues) {

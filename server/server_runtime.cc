@@ -88,7 +88,7 @@ absl::Status ServerRuntime::MakeStore() {
 }
 
 absl::Status ServerRuntime::MakeLoop() {
-  RETURN_IF_ERROR(MatmulSelfTest(model_->MatmulShapes()));
+  RETURN_IF_ERROR(MatmulSelfTest(model_->MatmulShapes(), model_->dtype()));
   LOG(INFO) << "matmul: " << MatmulDescription();
   pool_ = std::make_unique<WorkerPool>(WorkerPool::Options{.threads = options_.threads});
   stream_ = std::make_unique<Stream>(pool_.get());

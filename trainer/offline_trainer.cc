@@ -83,7 +83,7 @@ absl::Status RunOffline(const OfflineOptions& options, Device& device, Stream& s
   ASSIGN_OR_RETURN(const std::unique_ptr<const Model> model, Model::Load(options.model_directory));
   ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer,
                    Tokenizer::Load(options.model_directory));
-  RETURN_IF_ERROR(MatmulSelfTest(model->MatmulShapes()));
+  RETURN_IF_ERROR(MatmulSelfTest(model->MatmulShapes(), model->dtype()));
   v1::Base base;
   base.set_base_digest(model->base_digest());
   base.set_tokenizer_digest(tokenizer->digest());

@@ -161,7 +161,8 @@ absl::Status RunSession(Process& process) {
                            attachment->model(), attachment->tokenizer_digest()));
   }
   if (!process.self_tested) {
-    RETURN_IF_ERROR(MatmulSelfTest(attachment->model().MatmulShapes()));
+    const Model& model = attachment->model();
+    RETURN_IF_ERROR(MatmulSelfTest(model.MatmulShapes(), model.dtype()));
     process.self_tested = true;
   }
   const AttachReply& info = attachment->reader().info();
