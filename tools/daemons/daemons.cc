@@ -115,6 +115,10 @@ absl::Status Daemons::Supervise() {
   return StartTrainer(DaemonStart(trainer_start_));
 }
 
+bool Daemons::TrainerFailed() {
+  return trainer_ != nullptr && !trainer_->running() && !trainer_->exited_with(kExitToBeRestarted);
+}
+
 absl::Status Daemons::Stop(Process& process) {
   process.Signal(SIGTERM);
   if (!process.WaitForExit(kDeadlineUs)) {

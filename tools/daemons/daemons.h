@@ -64,6 +64,8 @@ class Daemons {
   Process& trainer() { return *trainer_; }
   AlchemistClient& client() { return *client_; }  // From StartServer to StopServer.
   int port() const { return port_; }
+  // The trainer has ended, and not to be started again.
+  bool TrainerFailed();
 
   const std::string& directory() const { return options_.directory; }
   std::string runtime_dir() const { return directory() + "/run"; }
