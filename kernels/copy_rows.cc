@@ -40,6 +40,17 @@ void CopyRows(const RowPieces& x, TensorView y, Stream& stream) {
   }
 }
 
+TensorView SumsOf(TensorView y, TensorView scratch) {
+  if (y.dtype == DType::kF32) return y;
+  CHECK(scratch.dtype == DType::kF32) << DTypeName(scratch.dtype);
+  CHECK_LE(y.rows * y.width, scratch.rows * scratch.width);
+  return {scratch.data, y.rows, y.width, DType::kF32};
+}
+
+void StoreSums(ConstTensorView sums, TensorView y, Stream& stream) {
+  if (sums.data != y.data) CopyRows(sums, y, stream);
+}
+
 void SetZero(TensorView y, Stream& stream) {
   const int64_t row_bytes = y.width * BytesPerElement(y.dtype);
   ForEachRowTile(stream, y.rows, y.width, [&](int64_t first, int64_t count) {

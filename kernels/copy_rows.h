@@ -14,6 +14,12 @@ void CopyRows(const RowPieces& x,  // [rows, width]
               TensorView y,        // [rows, width]
               Stream& stream);
 
+// Where the f32 sums of `y` are made: y itself when it is f32, else the beginning of `scratch`, f32
+// with room for as many elements. StoreSums then brings them to y.
+TensorView SumsOf(TensorView y, TensorView scratch);
+void StoreSums(ConstTensorView sums,  // What SumsOf returned.
+               TensorView y, Stream& stream);
+
 // Every element of y becomes 0.
 void SetZero(TensorView y, Stream& stream);
 

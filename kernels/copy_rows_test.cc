@@ -41,6 +41,19 @@ TEST(CopyRowsTest, F32RowsAreRoundedWhereBf16IsStored) {
   ExpectSameBits("copy", copy.values(), y.values());
 }
 
+TEST(CopyRowsTest, SumsAreMadeInPlaceOrRoundedOnce) {
+  WorkerPool pool({.threads = 1});
+  Stream stream(&pool);
+  Random random(3);
+  TestMatrix scratch = TestMatrix::Normal(3, 8, &random);
+  TestMatrix f32(2, 7), bf16(2, 7, 0, DType::kBf16);
+  EXPECT_EQ(SumsOf(f32.view(), {}).data, f32.view().data);
+  const TensorView sums = SumsOf(bf16.view(), scratch.view());
+  EXPECT_EQ(sums.data, scratch.view().data);
+  StoreSums(sums, bf16.view(), stream);
+  ExpectSameBits("y", bf16.values(), Stored(DType::kBf16, scratch.values().subspan(0, 2 * 7)));
+}
+
 TEST(CopyRowsTest, SetZeroReachesEveryElementAndNoOther) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);

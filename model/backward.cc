@@ -72,7 +72,7 @@ absl::StatusOr<std::unique_ptr<BackwardPass>> BackwardPass::Create(
     Stream& stream) {
   CHECK(options.full_gradients == nullptr || options.lowest_trained_layer == 0)
       << "full gradients are of every layer";
-  PackedRows rows(model.config(), nodes, options.lowest_trained_layer);
+  PackedRows rows(model.config(), model.dtype(), nodes, options.lowest_trained_layer);
   ASSIGN_OR_RETURN(
       BackwardScratch scratch,
       BackwardScratch::Create(model.config(), model.dtype(), rows.all().rows(), rows.heads().rows(),

@@ -48,9 +48,9 @@ void HeadBackward::Run(absl::Span<const float> c) {
   } else {
     LogProbs();
   }
-  ScaleRows(s.unit_gradient, c, s.targets, batch_.stream);
+  ScaleRows(s.unit_gradient, c, s.unit_gradient, batch_.stream);
   SetZero(s.head_dnormed, batch_.stream);
-  ScatterAddRows(s.targets, head_rows_, s.head_dnormed, batch_.stream);
+  ScatterAddRows(s.unit_gradient, head_rows_, s.head_dnormed, batch_.stream);
   RmsNormBackward(batch_.rows.Activation(config.layers, ActivationTensor::kX),
                   batch_.model.weights().final_norm, config.norm_epsilon, s.head_dnormed, s.head_dx,
                   Accumulate::kNo,

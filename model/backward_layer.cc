@@ -91,7 +91,7 @@ void LayerBackward::FeedForward(TensorView dh) const {
   }
   linears_.Run(layer_, Linear::kDown, active_, product, dh, dproduct, Accumulate::kNo);
   const TensorView dgate = dproduct;
-  const TensorView dup = product;
+  const TensorView dup = s_.dup.Rows(0, active_.rows());
   SwigluBackward(gate, up, dproduct, dgate, dup, batch_.stream);
 
   const RowPieces h = Activation(ActivationTensor::kH);
@@ -108,7 +108,7 @@ void LayerBackward::FeedForward(TensorView dh) const {
 void LayerBackward::Attention(ConstTensorView dh) const {
   const TensorView dattention = s_.dattention.Rows(0, active_.rows());
   const TensorView dq = s_.dq.Rows(0, active_.rows());
-  const TensorView attention = dq;  // Until dq is computed.
+  const TensorView attention = s_.attention.Rows(0, active_.rows());
   if (linears_.NeedInput(layer_, {Linear::kO}, active_)) {
     CopyRows(Activation(ActivationTensor::kAttention), attention, batch_.stream);
   }
@@ -128,8 +128,10 @@ void LayerBackward::AttentionScores(ConstTensorView dattention) const {
   RowPieces q = Activation(ActivationTensor::kQ);
   if (config_.qk_norm) {  // Before the norm is what is recorded.
     const TensorView q_rotated = s_.q.Rows(0, active_.rows());
-    Norm(q, weights_.q_norm, q_rotated);
-    RopeForward(batch_.model.rope(), active_.positions, q_rotated, batch_.stream);
+    const TensorView sums = SumsOf(q_rotated, s_.dq);
+    Norm(q, weights_.q_norm, sums);
+    RopeForward(batch_.model.rope(), active_.positions, sums, batch_.stream);
+    StoreSums(sums, q_rotated, batch_.stream);
     q = q_rotated;
   }
   SetZero(s_.dk, batch_.stream);

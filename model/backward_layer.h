@@ -24,7 +24,9 @@ class LayerBackward {
     return batch_.rows.Activation(layer_, tensor);
   }
   // Where Attention leaves the gradients of the q and k linears' outputs.
-  TensorView LinearDq() const { return (config_.qk_norm ? s_.q : s_.dq).Rows(0, active_.rows()); }
+  TensorView LinearDq() const {
+    return (config_.qk_norm ? s_.dq_raw : s_.dq).Rows(0, active_.rows());
+  }
   TensorView LinearDk() const { return config_.qk_norm ? s_.dk_raw : s_.dk; }
   void Norm(const RowPieces& x, ConstTensorView gamma, TensorView y) const;
   // dx (+)= the gradient of the layer's norm `gamma`; adds gamma's own where it is wanted.

@@ -27,9 +27,9 @@ class LinearGradients {
   // dx (+)= the gradient of the linear's input, when dx has data; adds the gradients of its
   // adapters' A and B, of its weight and of its bias. `x` may have no data when NeedInput says so.
   void Run(int64_t layer, Linear linear, const RowPacking& packing,
-           ConstTensorView x,   // [rows, in], or no data
-           ConstTensorView dy,  // [rows, out]
-           TensorView dx,       // [rows, in], or no data: not wanted
+           ConstTensorView x,   // [rows, in] of the model's type, or no data
+           ConstTensorView dy,  // [rows, out] f32
+           TensorView dx,       // [rows, in] f32, or no data: not wanted
            Accumulate accumulate) const;
 
  private:

@@ -70,11 +70,11 @@ class Errors {
   double naive_largest_ = 0;
 };
 
-class BackwardReferenceTest : public testing::TestWithParam<ModelFamily> {
+class BackwardReferenceTest : public testing::TestWithParam<PassTestParam> {
  protected:
   BackwardReferenceTest()
-      : config_(SmallConfig(GetParam())),
-        model_(RandomModelForTest(config_, 1, machine_.device)),
+      : config_(SmallConfig(GetParam().family)),
+        model_(RandomModelForTest(config_, 1, machine_.device, GetParam().dtype)),
         adapter_(RandomAdapterForTest(config_, 2)) {
     Random random(3);
     text_.tokens = RandomTokens(kLength, config_.vocab, &random);
@@ -100,7 +100,7 @@ class BackwardReferenceTest : public testing::TestWithParam<ModelFamily> {
 
   TestMachine machine_;
   const ModelConfig config_;
-  const std::unique_ptr<TrainableModel> model_;
+  const std::unique_ptr<const Model> model_;
   const std::unique_ptr<LoraAdapter> adapter_;
   TestNode text_;
   std::vector<TrainedToken> trained_;
@@ -157,7 +157,8 @@ TEST_P(BackwardReferenceTest, FullGradients) {
   errors.ExpectAtMostTwiceNaive();
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, BackwardReferenceTest, testing::ValuesIn(kFamiliesForTest));
+INSTANTIATE_TEST_SUITE_P(Families, BackwardReferenceTest, testing::ValuesIn(kPassTestParams),
+                         kPassTestName);
 
 }  // namespace
 }  // namespace alchemist

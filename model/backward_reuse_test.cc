@@ -17,11 +17,11 @@ namespace {
 
 constexpr int64_t kResponseLength = 6;  // The last token is never run.
 
-class BackwardReuseTest : public testing::TestWithParam<ModelFamily> {
+class BackwardReuseTest : public testing::TestWithParam<PassTestParam> {
  protected:
   BackwardReuseTest()
-      : config_(TinyModelConfig(GetParam())),
-        model_(RandomModelForTest(config_, 1, machine_.device)),
+      : config_(TinyModelConfig(GetParam().family)),
+        model_(RandomModelForTest(config_, 1, machine_.device, GetParam().dtype)),
         adapter_(RandomAdapterForTest(config_, 2)),
         random_(4) {}
 
@@ -48,7 +48,7 @@ class BackwardReuseTest : public testing::TestWithParam<ModelFamily> {
 
   TestMachine machine_;
   const ModelConfig config_;
-  const std::unique_ptr<TrainableModel> model_;
+  const std::unique_ptr<const Model> model_;
   const std::unique_ptr<LoraAdapter> adapter_;
   Random random_;
 };
@@ -156,7 +156,8 @@ TEST_P(BackwardReuseTest, ParentsRowsPastTheForkAreNotSeen) {
              BackwardForTest(*model_, exact.Nodes(), targets, c, *adapter_, &machine_));
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, BackwardReuseTest, testing::ValuesIn(kFamiliesForTest));
+INSTANTIATE_TEST_SUITE_P(Families, BackwardReuseTest, testing::ValuesIn(kPassTestParams),
+                         kPassTestName);
 
 }  // namespace
 }  // namespace alchemist

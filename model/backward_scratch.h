@@ -1,5 +1,6 @@
 // BackwardScratch: the memory of one backward pass, taken at once. R: packed rows, H: packed head
-// rows, T: trained tokens. Tensors of different steps of a layer share memory.
+// rows, T: trained tokens. Gradients (d...) are f32, what is recomputed has the model's type.
+// Tensors of different steps of a layer share memory.
 #ifndef ALCHEMIST_MODEL_BACKWARD_SCRATCH_H_
 #define ALCHEMIST_MODEL_BACKWARD_SCRATCH_H_
 
@@ -20,7 +21,7 @@ struct BackwardScratch {
   // Alive from layer to layer.
   TensorView dx;             // [R, hidden]
   TensorView head_dx;        // [H, hidden]
-  TensorView unit_gradient;  // [T, hidden]
+  TensorView unit_gradient;  // [T, hidden] then times c
   // A norm's output and its gradient, used by every step.
   TensorView normed;        // [R, hidden]
   TensorView dnormed;       // [R, hidden]
@@ -29,13 +30,16 @@ struct BackwardScratch {
   // The head's step.
   TensorView targets;  // [T, hidden] one row a trained token
   // The feed-forward step.
-  TensorView product;   // [R, ffn] silu(gate) * up, then d up
+  TensorView product;   // [R, ffn] silu(gate) * up; not beside dup
+  TensorView dup;       // [R, ffn]
   TensorView dproduct;  // [R, ffn] then d gate
   // The attention step.
-  TensorView dq;          // [R, q_width] first a dense copy of the attention output
-  TensorView dk;          // [R, kv_width] f32
-  TensorView dv;          // [R, kv_width] f32
-  TensorView q;           // [R, q_width] q/k norm families: q after norm and rope, then dq before
+  TensorView attention;   // [R, q_width] a dense copy of the attention output; not beside dq
+  TensorView dq;          // [R, q_width]
+  TensorView dk;          // [R, kv_width]
+  TensorView dv;          // [R, kv_width]
+  TensorView q;           // [R, q_width] q/k norm families: after norm and rope; not beside dq_raw
+  TensorView dq_raw;      // [R, q_width] q/k norm families: dq before norm and rope
   TensorView dk_raw;      // [R, kv_width] q/k norm families: dk before norm and rope
   TensorView dattention;  // [R, q_width]
   TensorView embedded;    // [R, hidden] layer 0's x; not beside dattention

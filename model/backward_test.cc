@@ -25,11 +25,11 @@ constexpr int64_t kResponseRows = 4;  // The answer has one more token, which is
 constexpr double kSumTolerance = Roundings(3 * (kPromptLength + kResponseRows));
 
 // A prompt and one answer on it, forwarded: nodes 0 and 1.
-class BackwardTest : public testing::TestWithParam<ModelFamily> {
+class BackwardTest : public testing::TestWithParam<PassTestParam> {
  protected:
   BackwardTest()
-      : config_(TinyModelConfig(GetParam())),
-        model_(RandomModelForTest(config_, 1, machine_.device)),
+      : config_(TinyModelConfig(GetParam().family)),
+        model_(RandomModelForTest(config_, 1, machine_.device, GetParam().dtype)),
         adapter_(RandomAdapterForTest(config_, 2)),
         forest_(MakeForest(0)) {
     Random random(5);
@@ -59,7 +59,7 @@ class BackwardTest : public testing::TestWithParam<ModelFamily> {
 
   TestMachine machine_;
   const ModelConfig config_;
-  const std::unique_ptr<TrainableModel> model_;
+  const std::unique_ptr<const Model> model_;
   const std::unique_ptr<LoraAdapter> adapter_;
   const std::unique_ptr<TestForest> forest_;
   std::vector<TrainedToken> trained_;
@@ -161,10 +161,12 @@ TEST_P(BackwardTest, FlippedMantissaBitOfEveryRecordedTensorChangesTheGradient) 
   const std::vector<BackwardNode> nodes = forest_->Nodes();
   const std::vector<float> wanted = Gradient(nodes);
   const auto expect_used = [&](ConstTensorView view, const std::string& what) {
-    uint32_t* const bits = static_cast<uint32_t*>(const_cast<void*>(view.data));
-    *bits ^= 1u << 22;  // The top bit of an f32's mantissa.
+    // Both types have 8 bits of exponent: the mantissa's top bit is in the element's upper half.
+    char* const end =
+        static_cast<char*>(const_cast<void*>(view.data)) + BytesPerElement(view.dtype);
+    end[-2] ^= 0x40;
     EXPECT_NE(Gradient(nodes), wanted) << what;
-    *bits ^= 1u << 22;
+    end[-2] ^= 0x40;
   };
   for (size_t node = 0; node < nodes.size(); ++node) {
     for (size_t layer = 0; layer < nodes[node].activations.size(); ++layer) {
@@ -207,7 +209,7 @@ TEST_P(BackwardTest, BatchWithoutTrainedTokensGivesNothing) {
   for (const float value : Flatten(*got.adapter)) ASSERT_EQ(value, 0.0f);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, BackwardTest, testing::ValuesIn(kFamiliesForTest));
+INSTANTIATE_TEST_SUITE_P(Families, BackwardTest, testing::ValuesIn(kPassTestParams), kPassTestName);
 
 }  // namespace
 }  // namespace alchemist

@@ -88,20 +88,35 @@ class LayerPass {
     RmsNormForward(x, gamma, config_.norm_epsilon, y, stream_);
   }
 
-  // y = the linear of x, with each row's adapter.
-  void Apply(Linear linear, const ActiveRows& active, ConstTensorView x, TensorView y) {
-    MatmulForward(x, LinearWeight(weights_, linear), y, group_.phase, stream_);
+  // sums = the linear of x, with each row's adapter, f32.
+  void Apply(Linear linear, const ActiveRows& active, ConstTensorView x, TensorView sums) {
+    MatmulForward(x, LinearWeight(weights_, linear), sums, group_.phase, stream_);
     const std::vector<LoraSegment> segments = LoraSegments(active.spans, layer_, linear);
-    if (!segments.empty()) LoraForward(x, segments, y, group_.phase, stream_);
+    if (!segments.empty()) LoraForward(x, segments, sums, group_.phase, stream_);
   }
 
-  // K and V of all rows, to where each span keeps its own.
+  // y = the same, stored.
+  void ApplyAndStore(Linear linear, const ActiveRows& active, ConstTensorView x, TensorView y) {
+    const TensorView sums = SumsOf(y, t_.sums);
+    Apply(linear, active, x, sums);
+    StoreSums(sums, y, stream_);
+  }
+
+  // y = the linear of x + residual, stored.
+  void ApplyAndAdd(Linear linear, const ActiveRows& active, ConstTensorView x,
+                   ConstTensorView residual, TensorView y) {
+    const TensorView sums = SumsOf(y, t_.sums);
+    Apply(linear, active, x, sums);
+    Add(sums, residual, y, stream_);
+  }
+
+  // K and V of all rows, to where each span keeps its own; there they are rounded.
   void ComputeKv(ConstTensorView normed) {
     const TensorView k = t_.k.Rows(0, all_.count());
     const TensorView v = t_.v.Rows(0, all_.count());
     if (config_.qk_norm) {
       const TensorView k_raw = Activation(ActivationTensor::kKRaw);
-      Apply(Linear::kK, all_, normed, k_raw);
+      ApplyAndStore(Linear::kK, all_, normed, k_raw);
       Norm(k_raw, weights_.k_norm, k);
     } else {
       Apply(Linear::kK, all_, normed, k);
@@ -125,20 +140,23 @@ class LayerPass {
   void RunRows(const ActiveRows& active, ConstTensorView x, ConstTensorView normed) {
     Attend(active, normed);
     const TensorView h = Activation(ActivationTensor::kH);
-    Apply(Linear::kO, active, Activation(ActivationTensor::kAttention), h);
-    Add(h, x, h, stream_);
+    ApplyAndAdd(Linear::kO, active, Activation(ActivationTensor::kAttention), x, h);
     FeedForward(active, h);
   }
 
   void Attend(const ActiveRows& active, ConstTensorView normed) {
     TensorView q = Activation(ActivationTensor::kQ);
-    Apply(Linear::kQ, active, normed, q);
+    TensorView sums = SumsOf(q, t_.sums);
+    Apply(Linear::kQ, active, normed, sums);
     if (config_.qk_norm) {  // q before the norm is what is recorded.
+      StoreSums(sums, q, stream_);
       const TensorView q_normed = t_.q.Rows(0, active.count());
-      Norm(q, weights_.q_norm, q_normed);
+      sums = SumsOf(q_normed, t_.sums);
+      Norm(q, weights_.q_norm, sums);
       q = q_normed;
     }
-    RopeForward(model_.rope(), active.positions, q, stream_);
+    RopeForward(model_.rope(), active.positions, sums, stream_);
+    StoreSums(sums, q, stream_);
 
     std::vector<AttentionSpan> spans;
     const absl::Span<const int32_t> positions = active.positions;
@@ -159,11 +177,10 @@ class LayerPass {
     const TensorView product = t_.product.Rows(0, active.count());
     const TensorView next_x = Of(group_.activations[layer_ + 1], ActivationTensor::kX);
     Norm(h, weights_.ffn_norm, normed);
-    Apply(Linear::kGate, active, normed, gate);
-    Apply(Linear::kUp, active, normed, up);
+    ApplyAndStore(Linear::kGate, active, normed, gate);
+    ApplyAndStore(Linear::kUp, active, normed, up);
     SwigluForward(gate, up, product, stream_);
-    Apply(Linear::kDown, active, product, next_x);
-    Add(next_x, h, next_x, stream_);
+    ApplyAndAdd(Linear::kDown, active, product, h, next_x);
   }
 
   const Model& model_;

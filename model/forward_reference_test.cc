@@ -15,12 +15,12 @@ namespace {
 
 constexpr int64_t kLength = 45;  // More than one block of 32 keys.
 
-class ForwardReferenceTest : public testing::TestWithParam<ModelFamily> {};
+class ForwardReferenceTest : public testing::TestWithParam<PassTestParam> {};
 
 TEST_P(ForwardReferenceTest, LogitsOfPrefillAndDecodeAreThoseOfPlainLoops) {
   TestMachine machine;
-  const ModelConfig config = TinyModelConfig(GetParam());
-  const auto model = RandomModelForTest(config, 1, machine.device);
+  const ModelConfig config = TinyModelConfig(GetParam().family);
+  const auto model = RandomModelForTest(config, 1, machine.device, GetParam().dtype);
   const auto adapter = RandomAdapterForTest(config, 2);
   Random random(3);
   const std::vector<int32_t> tokens = RandomTokens(kLength, config.vocab, &random);
@@ -49,7 +49,8 @@ TEST_P(ForwardReferenceTest, LogitsOfPrefillAndDecodeAreThoseOfPlainLoops) {
   ExpectWithinTwiceNaive("decode", decoded, naive, reference);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, ForwardReferenceTest, testing::ValuesIn(kFamiliesForTest));
+INSTANTIATE_TEST_SUITE_P(Families, ForwardReferenceTest, testing::ValuesIn(kPassTestParams),
+                         kPassTestName);
 
 }  // namespace
 }  // namespace alchemist

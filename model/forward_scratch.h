@@ -35,9 +35,10 @@ class ForwardScratch {
     TensorView head_x;       // [hidden] last layer: x of the head rows; not beside `product`
     TensorView head_normed;  // [hidden] last layer; not beside `product`
     TensorView q;            // [q_width] after norm and rope; q/k norm families only
-    TensorView k;            // [kv_width]
-    TensorView v;            // [kv_width]
+    TensorView k;            // [kv_width] f32
+    TensorView v;            // [kv_width] f32
     TensorView product;      // [ffn] silu(gate) * up
+    TensorView sums;         // [the widest output] f32, before they are stored as bf16
   };
   const Temporaries& temporaries() const { return temporaries_; }
 

@@ -16,11 +16,11 @@ namespace {
 
 constexpr int64_t kPromptLength = 100;
 
-class ForwardTest : public testing::TestWithParam<ModelFamily> {
+class ForwardTest : public testing::TestWithParam<PassTestParam> {
  protected:
   ForwardTest()
-      : config_(TinyModelConfig(GetParam())),
-        model_(RandomModelForTest(config_, 1, machine_.device)),
+      : config_(TinyModelConfig(GetParam().family)),
+        model_(RandomModelForTest(config_, 1, machine_.device, GetParam().dtype)),
         adapter_(RandomAdapterForTest(config_, 2)),
         other_adapter_(RandomAdapterForTest(config_, 3)),
         random_(4),
@@ -31,7 +31,7 @@ class ForwardTest : public testing::TestWithParam<ModelFamily> {
 
   TestMachine machine_;
   const ModelConfig config_;
-  const std::unique_ptr<TrainableModel> model_;
+  const std::unique_ptr<const Model> model_;
   const std::unique_ptr<LoraAdapter> adapter_;
   const std::unique_ptr<LoraAdapter> other_adapter_;
   Random random_;
@@ -136,7 +136,7 @@ TEST_P(ForwardTest, ScratchSurvivesEveryFailedAllocation) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, ForwardTest, testing::ValuesIn(kFamiliesForTest));
+INSTANTIATE_TEST_SUITE_P(Families, ForwardTest, testing::ValuesIn(kPassTestParams), kPassTestName);
 
 }  // namespace
 }  // namespace alchemist

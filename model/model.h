@@ -35,7 +35,7 @@ class Model {
   const ModelConfig& config() const { return config_; }
   const ModelWeights& weights() const { return weights_; }
   const RopeTable& rope() const { return *rope_; }
-  DType dtype() const { return DType::kF32; }  // Of weights and activations in memory.
+  DType dtype() const { return dtype_; }  // Of weights, activations and K/V in memory.
   const std::string& directory() const { return directory_; }
   // SHA-256 (hex) over config.json and the weight files, cached by inode, size and time.
   const std::string& base_digest() const { return base_digest_; }
@@ -46,6 +46,7 @@ class Model {
 
  protected:
   Model() = default;
+  DType dtype_ = DType::kF32;
   ModelConfig config_;
   ModelWeights weights_;
   std::unique_ptr<const RopeTable> rope_;

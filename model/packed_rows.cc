@@ -6,8 +6,8 @@ namespace alchemist {
 namespace {
 
 // A broken node would be read out of bounds later: found here, where its index can be named.
-void CheckNode(const ModelConfig& config, const std::vector<BackwardNode>& nodes, int index,
-               int64_t lowest_trained_layer) {
+void CheckNode(const ModelConfig& config, const ActivationLayout& layout,
+               const std::vector<BackwardNode>& nodes, int index) {
   const BackwardNode& node = nodes[index];
   CHECK_GT(node.rows(), 0) << "node " << index;
   CHECK_LT(node.parent, index) << "a parent comes before its children";
@@ -21,13 +21,14 @@ void CheckNode(const ModelConfig& config, const std::vector<BackwardNode>& nodes
   }
   CHECK_EQ(static_cast<int64_t>(node.activations.size()), config.layers + 1) << "node " << index;
   CHECK_EQ(static_cast<int64_t>(node.kv.size()), config.layers) << "node " << index;
-  const ActivationLayout layout(config, DType::kF32, lowest_trained_layer);
-  for (int64_t layer = lowest_trained_layer; layer <= config.layers; ++layer) {
+  for (int64_t layer = layout.lowest_trained_layer(); layer <= config.layers; ++layer) {
     for (const TensorSpec& spec : layout.layer(layer)) {
       const int64_t rows =
           spec.head_rows_only ? static_cast<int64_t>(node.head_rows.size()) : node.rows();
-      CHECK_EQ(Of(node.activations[layer], spec.tensor).rows(), rows)
-          << "node " << index << " layer " << layer << " " << ActivationTensorName(spec.tensor);
+      const RowPieces& pieces = Of(node.activations[layer], spec.tensor);
+      CHECK(pieces.rows() == rows && (rows == 0 || pieces.dtype() == spec.dtype))
+          << "node " << index << " layer " << layer << " " << ActivationTensorName(spec.tensor)
+          << ": " << pieces.rows() << " rows of " << DTypeName(pieces.dtype());
     }
     if (layer == config.layers) continue;
     int64_t position = node.first_position;
@@ -41,12 +42,13 @@ void CheckNode(const ModelConfig& config, const std::vector<BackwardNode>& nodes
 
 }  // namespace
 
-PackedRows::PackedRows(const ModelConfig& config, const std::vector<BackwardNode>& nodes,
-                       int64_t lowest_trained_layer)
+PackedRows::PackedRows(const ModelConfig& config, DType dtype,
+                       const std::vector<BackwardNode>& nodes, int64_t lowest_trained_layer)
     : nodes_(&nodes) {
+  const ActivationLayout layout(config, dtype, lowest_trained_layer);
   for (size_t i = 0; i < nodes.size(); ++i) {
     const BackwardNode& node = nodes[i];
-    CheckNode(config, nodes, static_cast<int>(i), lowest_trained_layer);
+    CheckNode(config, layout, nodes, static_cast<int>(i));
     const int64_t heads = static_cast<int64_t>(node.head_rows.size());
     const int64_t first_row = all_.rows();
     all_.nodes.push_back({first_row, node.rows(), node.adapter});

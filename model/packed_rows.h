@@ -24,7 +24,7 @@ class PackedRows {
  public:
   // Checks that the nodes fit together and have their activations and K/V from the lowest trained
   // layer up. `nodes` must outlive the object.
-  PackedRows(const ModelConfig& config, const std::vector<BackwardNode>& nodes,
+  PackedRows(const ModelConfig& config, DType dtype, const std::vector<BackwardNode>& nodes,
              int64_t lowest_trained_layer);
 
   const std::vector<BackwardNode>& nodes() const { return *nodes_; }

@@ -6,7 +6,10 @@
 
 #include "absl/strings/match.h"
 #include "base/logging.h"
+#include "kernels/bf16.h"
 #include "model/kv_chain.h"
+#include "model/trainable_model.h"
+#include "model/weight_roles.h"
 
 namespace alchemist {
 namespace {
@@ -37,10 +40,32 @@ std::vector<KvRun> CutRuns(const std::vector<KvRun>& from, int64_t piece_rows) {
   return runs;
 }
 
+class Bf16Model : public Model {
+ public:
+  explicit Bf16Model(const Model& from) {
+    config_ = from.config();
+    dtype_ = DType::kBf16;
+    rope_ = std::make_unique<RopeTable>(config_.rope, config_.head_dim, config_.context);
+    weights_ = from.weights();
+    for (const WeightRole& role : WeightRoles(config_, weights_)) {
+      const int64_t count = role.rows() * role.width();
+      std::vector<Bf16>& rounded = tensors_.emplace_back(count);
+      Round(role.view->Row<float>(0), count, rounded.data());
+      *role.view = {rounded.data(), role.rows(), role.width(), DType::kBf16};
+    }
+    if (config_.tied_head) weights_.head.values = weights_.embedding;
+  }
+
+  const SharedMemory* converted() const override { return nullptr; }
+
+ private:
+  std::vector<std::vector<Bf16>> tensors_;
+};
+
 }  // namespace
 
-std::unique_ptr<TrainableModel> RandomModelForTest(const ModelConfig& config, uint64_t seed,
-                                                   Device& device) {
+std::unique_ptr<const Model> RandomModelForTest(const ModelConfig& config, uint64_t seed,
+                                                Device& device, DType dtype) {
   absl::StatusOr<std::unique_ptr<TrainableModel>> model = TrainableModel::Create(config, device);
   CHECK(model.ok()) << model.status();
   Random random(seed);
@@ -49,7 +74,12 @@ std::unique_ptr<TrainableModel> RandomModelForTest(const ModelConfig& config, ui
     const double deviation = parameter.tensor.rows == 1 ? 0.2 : 1.0 / std::sqrt(config.hidden);
     FillNormal(parameter.tensor, norm ? 1.0 : 0.0, deviation, &random);
   }
+  if (dtype == DType::kBf16) return Bf16ModelForTest(**model);
   return *std::move(model);
+}
+
+std::unique_ptr<const Model> Bf16ModelForTest(const Model& model) {
+  return std::make_unique<const Bf16Model>(model);
 }
 
 std::unique_ptr<LoraAdapter> RandomAdapterForTest(const ModelConfig& config, uint64_t seed) {
@@ -234,7 +264,8 @@ std::vector<float> Flatten(AdapterGradients& gradients, int64_t lowest_layer) {
 std::vector<float> Flatten(const RowPieces& pieces) {
   std::vector<float> values;
   for (const ConstTensorView& piece : pieces.pieces()) {
-    const float* const data = static_cast<const float*>(piece.data);
+    Scratch<float> scratch;
+    const float* const data = AsF32(piece, scratch);
     values.insert(values.end(), data, data + piece.rows * piece.width);
   }
   return values;

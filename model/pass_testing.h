@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/random.h"
@@ -14,13 +15,28 @@
 #include "model/backward.h"
 #include "model/forward.h"
 #include "model/lora_adapter.h"
+#include "model/model.h"
 #include "model/own_record.h"
-#include "model/trainable_model.h"
 
 namespace alchemist {
 
 inline constexpr ModelFamily kFamiliesForTest[] = {ModelFamily::kLlama, ModelFamily::kMistral,
                                                    ModelFamily::kQwen2, ModelFamily::kQwen3};
+
+// Every family in every type.
+struct PassTestParam {
+  ModelFamily family;
+  DType dtype;
+};
+inline constexpr PassTestParam kPassTestParams[] = {
+    {ModelFamily::kLlama, DType::kF32},  {ModelFamily::kMistral, DType::kF32},
+    {ModelFamily::kQwen2, DType::kF32},  {ModelFamily::kQwen3, DType::kF32},
+    {ModelFamily::kLlama, DType::kBf16}, {ModelFamily::kMistral, DType::kBf16},
+    {ModelFamily::kQwen2, DType::kBf16}, {ModelFamily::kQwen3, DType::kBf16}};
+// "llama_bf16", from a testing::TestParamInfo.
+inline constexpr auto kPassTestName = [](const auto& info) {
+  return std::string(ModelTypeName(info.param.family)) + "_" + DTypeName(info.param.dtype);
+};
 
 // Memory and threads of a test, with nothing shared between two of them.
 struct TestMachine {
@@ -30,8 +46,11 @@ struct TestMachine {
   Stream stream;
 };
 
-std::unique_ptr<TrainableModel> RandomModelForTest(const ModelConfig& config, uint64_t seed,
-                                                   Device& device);
+// The same weights for every type, but rounded.
+std::unique_ptr<const Model> RandomModelForTest(const ModelConfig& config, uint64_t seed,
+                                                Device& device, DType dtype = DType::kF32);
+// `model`, which is f32, with its weights rounded to bf16.
+std::unique_ptr<const Model> Bf16ModelForTest(const Model& model);
 // Rank 3 on all linears; B is not 0, so that every weight of it has a gradient.
 std::unique_ptr<LoraAdapter> RandomAdapterForTest(const ModelConfig& config, uint64_t seed);
 std::vector<int32_t> RandomTokens(int64_t count, int64_t vocab, Random* random);
@@ -93,7 +112,7 @@ constexpr double Roundings(int64_t operations) { return operations * 0x1p-24; }
 
 // All elements of A and B of the layers from `lowest_layer` up.
 std::vector<float> Flatten(AdapterGradients& gradients, int64_t lowest_layer = 0);
-// All elements, wherever they lie. f32.
+// All elements, wherever they lie, as f32.
 std::vector<float> Flatten(const RowPieces& pieces);
 
 }  // namespace alchemist

@@ -1,5 +1,6 @@
-// ReferenceModel: a whole model as plain loops over T, with nothing of kernels/ in it, to judge the
-// real passes by. With T = std::complex<...> it differentiates itself by complex step. Tests only.
+// ReferenceModel: a whole model as plain loops over T, with no kernel in it, to judge the real
+// passes by. With T = std::complex<...> it differentiates itself by complex step. As a naive model
+// in bf16 it computes in T and rounds what every step makes, derivatives too. Tests only.
 #ifndef ALCHEMIST_MODEL_REFERENCE_MODEL_H_
 #define ALCHEMIST_MODEL_REFERENCE_MODEL_H_
 
@@ -14,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "base/logging.h"
+#include "kernels/bf16.h"
 #include "model/layer_parts.h"
 #include "model/lora_adapter.h"
 #include "model/model.h"
@@ -25,8 +27,10 @@ struct ReferenceTensor {
   ReferenceTensor() = default;
   ReferenceTensor(int64_t rows, int64_t width) : rows(rows), width(width), values(rows * width) {}
   explicit ReferenceTensor(ConstTensorView from) : ReferenceTensor(from.rows, from.width) {
-    const float* const data = static_cast<const float*>(from.data);
-    std::copy(data, data + values.size(), values.begin());
+    for (size_t i = 0; i < values.size(); ++i) {
+      values[i] = from.dtype == DType::kBf16 ? ToF32(static_cast<const Bf16*>(from.data)[i])
+                                             : static_cast<const float*>(from.data)[i];
+    }
   }
   T* Row(int64_t row) { return values.data() + row * width; }
   const T* Row(int64_t row) const { return values.data() + row * width; }
@@ -56,6 +60,7 @@ class ReferenceModel {
     Tensor* tensor;
   };
 
+  // Rounds to bf16 when the model is bf16 and T is no double: the naive way.
   ReferenceModel(const Model& model, const LoraAdapter* adapter);
 
   // [positions, vocab]
@@ -67,6 +72,7 @@ class ReferenceModel {
   std::vector<Named> Weights();  // A tied head is the embedding.
 
  private:
+  void Round(Tensor& tensor) const;
   void Linears(const Layer& layer, Linear linear, const Tensor& x, Tensor& y) const;
   void Norm(const Tensor& x, const Tensor& gamma, Tensor& y) const;
   void Rotate(Tensor& x) const;
@@ -74,6 +80,7 @@ class ReferenceModel {
   void RunLayer(const Layer& layer, Tensor& x) const;
 
   const ModelConfig config_;
+  const bool rounds_;
   double lora_scale_ = 0;
   Tensor embedding_;
   std::vector<Layer> layers_;
@@ -84,6 +91,7 @@ class ReferenceModel {
 template <typename T>
 ReferenceModel<T>::ReferenceModel(const Model& model, const LoraAdapter* adapter)
     : config_(model.config()),
+      rounds_(model.dtype() == DType::kBf16),
       lora_scale_(adapter != nullptr ? adapter->config().Scale() : 0),
       embedding_(model.weights().embedding),
       final_norm_(model.weights().final_norm) {
@@ -119,6 +127,19 @@ void MultiplyTransposed(const ReferenceTensor<T>& x, const ReferenceTensor<T>& w
   }
 }
 
+inline float RoundedToBf16(float x) { return ToF32(ToBf16(x)); }
+inline std::complex<float> RoundedToBf16(std::complex<float> x) {
+  return {RoundedToBf16(x.real()), RoundedToBf16(x.imag())};
+}
+
+template <typename T>
+void ReferenceModel<T>::Round([[maybe_unused]] Tensor& tensor) const {
+  if constexpr (sizeof(std::real(T())) == sizeof(float)) {  // Doubles are the truth.
+    if (!rounds_) return;
+    for (T& value : tensor.values) value = RoundedToBf16(value);
+  }
+}
+
 template <typename T>
 void ReferenceModel<T>::Linears(const Layer& layer, Linear linear, const Tensor& x,
                                 Tensor& y) const {
@@ -128,10 +149,12 @@ void ReferenceModel<T>::Linears(const Layer& layer, Linear linear, const Tensor&
   for (int64_t t = 0; t < x.rows && layer.biases[i].rows > 0; ++t) {
     for (int64_t j = 0; j < y.width; ++j) y.Row(t)[j] += layer.biases[i].Row(0)[j];
   }
-  if (layer.a[i].rows == 0) return;
-  Tensor low(x.rows, layer.a[i].rows);
-  MultiplyTransposed(x, layer.a[i], T(1), low);
-  MultiplyTransposed(low, layer.b[i], T(lora_scale_), y);
+  if (layer.a[i].rows > 0) {
+    Tensor low(x.rows, layer.a[i].rows);
+    MultiplyTransposed(x, layer.a[i], T(1), low);
+    MultiplyTransposed(low, layer.b[i], T(lora_scale_), y);
+  }
+  Round(y);
 }
 
 template <typename T>
@@ -148,6 +171,7 @@ void ReferenceModel<T>::Norm(const Tensor& x, const Tensor& gamma, Tensor& y) co
       }
     }
   }
+  Round(y);
 }
 
 template <typename T>
@@ -165,6 +189,7 @@ void ReferenceModel<T>::Rotate(Tensor& x) const {
       }
     }
   }
+  Round(x);
 }
 
 // Softmax weights of `scores` in place; returns the log of the sum of exponentials.
@@ -201,6 +226,7 @@ void ReferenceModel<T>::Attend(const Tensor& q, const Tensor& k, const Tensor& v
       }
     }
   }
+  Round(out);
 }
 
 template <typename T>
@@ -219,6 +245,7 @@ void ReferenceModel<T>::RunLayer(const Layer& layer, Tensor& x) const {
   Attend(q, k, v, attention);
   Linears(layer, Linear::kO, attention, o);
   for (size_t i = 0; i < x.values.size(); ++i) x.values[i] += o.values[i];
+  Round(x);
 
   Norm(x, layer.ffn_norm, normed);
   Linears(layer, Linear::kGate, normed, gate);
@@ -226,8 +253,10 @@ void ReferenceModel<T>::RunLayer(const Layer& layer, Tensor& x) const {
   for (size_t i = 0; i < gate.values.size(); ++i) {
     gate.values[i] = gate.values[i] / (T(1) + std::exp(-gate.values[i])) * up.values[i];
   }
+  Round(gate);
   Linears(layer, Linear::kDown, gate, down);
   for (size_t i = 0; i < x.values.size(); ++i) x.values[i] += down.values[i];
+  Round(x);
 }
 
 template <typename T>

@@ -74,7 +74,7 @@ class TestServing {
  private:
   TestMachine machine_;
   ManualClock clock_;
-  std::unique_ptr<TrainableModel> model_;
+  std::unique_ptr<const Model> model_;
   std::unique_ptr<const Tokenizer> tokenizer_;
   std::unique_ptr<ActivationLayout> layout_;
   std::unique_ptr<ActivationStore> store_;

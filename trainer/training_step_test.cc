@@ -16,7 +16,7 @@ namespace {
 
 constexpr int64_t kRowsMax = 512;
 
-class TrainingStepTest : public testing::TestWithParam<ModelFamily> {
+class TrainingStepTest : public testing::TestWithParam<PassTestParam> {
  protected:
   struct Result {
     StepOutcome outcome;
@@ -24,9 +24,9 @@ class TrainingStepTest : public testing::TestWithParam<ModelFamily> {
   };
 
   TrainingStepTest()
-      : config_(TinyModelConfig(GetParam())),
-        model_(RandomModelForTest(config_, 1, machine_.device)),
-        layout_(config_, DType::kF32, 0),
+      : config_(TinyModelConfig(GetParam().family)),
+        model_(RandomModelForTest(config_, 1, machine_.device, GetParam().dtype)),
+        layout_(config_, GetParam().dtype, 0),
         adapter_(RandomAdapterForTest(config_, 2)) {}
 
   // Responses of 1 token (no row is run for it) and more, prompts around the edges of pages.
@@ -62,7 +62,7 @@ class TrainingStepTest : public testing::TestWithParam<ModelFamily> {
 
   TestMachine machine_;
   const ModelConfig config_;
-  const std::unique_ptr<TrainableModel> model_;
+  const std::unique_ptr<const Model> model_;
   const ActivationLayout layout_;
   const std::unique_ptr<LoraAdapter> adapter_;
   Random random_{3};
@@ -194,8 +194,8 @@ TEST_P(TrainingStepTest, WithoutRoomNothingIsAddedAndNothingLeaks) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, TrainingStepTest, testing::ValuesIn(kFamiliesForTest),
-                         [](const auto& info) { return ModelTypeName(info.param); });
+INSTANTIATE_TEST_SUITE_P(Families, TrainingStepTest, testing::ValuesIn(kPassTestParams),
+                         kPassTestName);
 
 }  // namespace
 }  // namespace alchemist
