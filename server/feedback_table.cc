@@ -90,7 +90,7 @@ absl::StatusOr<AddedFeedback> FeedbackTable::Add(const NewFeedback& feedback) {
   RETURN_IF_ERROR(completions_->Find(feedback.completion_id).status());
   RETURN_IF_ERROR(Insert(feedback, payload_digest));
   RETURN_IF_ERROR(Supersede(feedback));
-  if (feedback.rating != 1) RETURN_IF_ERROR(replay_->Remove(feedback.completion_id));
+  if (feedback.rating != 1) RETURN_IF_ERROR(replay_->RemoveAnswer(feedback.completion_id));
   ASSIGN_OR_RETURN(FeedbackRow row, Get(feedback.feedback_id));
   return AddedFeedback{/*duplicate=*/false, std::move(row)};
 }
@@ -184,8 +184,17 @@ absl::Status FeedbackTable::RecordPasses(absl::Span<const FeedbackProgress> chan
                                                      "WHERE feedback_id = ?1"));
     RETURN_IF_ERROR(query.Bind(progress.feedback_id, progress.passes, progress.done).Run());
     if (database_->rows_changed() == 0) return UnknownFeedback(progress.feedback_id);
+    if (progress.done) RETURN_IF_ERROR(OfferForReplay(progress.feedback_id));
   }
   return absl::OkStatus();
+}
+
+// What was corrected must not be forgotten either, and the answer it corrects is never replayed.
+absl::Status FeedbackTable::OfferForReplay(absl::string_view feedback_id) {
+  ASSIGN_OR_RETURN(const FeedbackRow row, Get(feedback_id));
+  if (!row.is_correction() || !row.trainable || row.passes == 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const CompletionRow completion, completions_->Find(row.completion_id));
+  return replay_->Add(completion.revision.adapter_id, {row.completion_id, row.feedback_id});
 }
 
 absl::Status FeedbackTable::MarkRecordReused(absl::Span<const std::string> feedback_ids) {
@@ -204,6 +213,7 @@ absl::Status FeedbackTable::ResetPasses(absl::Span<const FeedbackProgress> all) 
                                                      "WHERE passes <> 0 OR done <> 0"));
     RETURN_IF_ERROR(query.Run());
   }
+  RETURN_IF_ERROR(replay_->RemoveAllCorrections());
   RETURN_IF_ERROR(RecordPasses(all));
   // A first pass that is not in the checkpoint will be made again, over whatever is there then.
   ASSIGN_OR_RETURN(Query query, database_->Prepare("UPDATE feedback SET record_reused = 0 "

@@ -62,6 +62,7 @@ class FeedbackTable {
   absl::StatusOr<std::string> FindCorrection(absl::string_view completion_id);
   absl::Status Insert(const NewFeedback& feedback, absl::string_view payload_digest);
   absl::Status Supersede(const NewFeedback& feedback);
+  absl::Status OfferForReplay(absl::string_view feedback_id);
 
   SqliteDatabase* const database_;
   CompletionTable* const completions_;

@@ -20,6 +20,13 @@ void SetAnswer(const CompletionRow& completion, v1::FeedbackItem& item) {
   item.mutable_behaviour_log_probs()->Add(completion.log_probs.begin(), completion.log_probs.end());
 }
 
+void SetCorrection(const FeedbackRow& feedback, v1::FeedbackItem& item) {
+  item.set_item_id(feedback.feedback_id);
+  item.set_is_correction(true);
+  item.mutable_response_tokens()->Add(feedback.correction_tokens.begin(),
+                                      feedback.correction_tokens.end());
+}
+
 v1::TensorRef ToMessage(const TensorSlot& slot) {
   v1::TensorRef ref;
   ref.set_tensor(slot.tensor);
@@ -91,10 +98,8 @@ v1::FeedbackItem FeedbackItemOf(const UnfinishedFeedback& unfinished) {
   item.set_item_id(feedback.feedback_id);
   item.set_passes_done(static_cast<uint64_t>(feedback.passes));
   item.set_rating(feedback.rating);
-  item.set_is_correction(feedback.is_correction());
   if (feedback.is_correction()) {
-    item.mutable_response_tokens()->Add(feedback.correction_tokens.begin(),
-                                        feedback.correction_tokens.end());
+    SetCorrection(feedback, item);
   } else {
     SetAnswer(unfinished.completion, item);
   }
@@ -106,6 +111,13 @@ v1::FeedbackItem ReplayItemOf(const CompletionRow& completion) {
   item.set_kind(v1::ITEM_KIND_REPLAY);
   item.set_item_id(completion.completion_id);
   SetAnswer(completion, item);
+  return item;
+}
+
+v1::FeedbackItem ReplayItemOf(const CompletionRow& completion, const FeedbackRow& correction) {
+  v1::FeedbackItem item = ItemOf(completion);
+  item.set_kind(v1::ITEM_KIND_REPLAY);
+  SetCorrection(correction, item);
   return item;
 }
 

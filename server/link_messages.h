@@ -19,7 +19,9 @@ v1::RecordRef ToMessage(const RecordDescriptor& record);
 
 // The item of a feedback: its trained tokens are the correction's, or the answer's own.
 v1::FeedbackItem FeedbackItemOf(const UnfinishedFeedback& unfinished);
+// The item of a replayed answer, or of a replayed `correction` of it.
 v1::FeedbackItem ReplayItemOf(const CompletionRow& completion);
+v1::FeedbackItem ReplayItemOf(const CompletionRow& completion, const FeedbackRow& correction);
 
 std::vector<FeedbackProgress> ProgressOf(
     const google::protobuf::RepeatedPtrField<v1::FeedbackPassCount>& passes);

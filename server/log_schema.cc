@@ -48,13 +48,17 @@ CREATE TABLE completions (
   created_unix_us INTEGER NOT NULL
 ) STRICT;
 
--- The completions that replay may draw, numbered 0, 1, 2, ... per adapter without gaps: a uniform
--- number is a uniform completion, however long the log is.
+-- What replay may draw: answers (source 0) and corrections that are done (1), numbered 0, 1, 2, ...
+-- per adapter and source without gaps: a uniform number is a uniform candidate, however long the log
+-- is. No feedback_id: the answer itself.
 CREATE TABLE replay_candidates (
   adapter_id TEXT NOT NULL,
+  source INTEGER NOT NULL CHECK (source BETWEEN 0 AND 1),
   slot INTEGER NOT NULL,
-  completion INTEGER NOT NULL UNIQUE REFERENCES completions,
-  PRIMARY KEY (adapter_id, slot)
+  completion_id TEXT NOT NULL REFERENCES completions (completion_id),
+  feedback_id TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (adapter_id, source, slot),
+  UNIQUE (completion_id, feedback_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE feedback (

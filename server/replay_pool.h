@@ -1,7 +1,8 @@
-// ReplayPool: the logged answers that may be trained again, so that new feedback does not make the
-// model forget them; each draw is uniform over all of one adapter's. A table of the feedback log
-// and no copy in memory: it rolls back with its transaction and has no size to bound. Owned by
-// FeedbackLog; its thread only, inside a transaction.
+// ReplayPool: what may be trained again, so that new feedback does not make the model forget it:
+// answers nobody found wrong, and corrections that have had their passes. A draw is uniform over
+// all of one adapter's and source's. A table of the feedback log and no copy in memory: it rolls
+// back with its transaction and has no size to bound. Owned by FeedbackLog; its thread only, inside
+// a transaction.
 #ifndef ALCHEMIST_SERVER_REPLAY_POOL_H_
 #define ALCHEMIST_SERVER_REPLAY_POOL_H_
 
@@ -9,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "base/random.h"
 #include "base/status.h"
@@ -17,23 +17,35 @@
 
 namespace alchemist {
 
+// The numbers stand in the log.
+enum class ReplaySource { kAnswer = 0, kCorrection = 1 };
+
+struct ReplayCandidate {
+  std::string completion_id;
+  std::string feedback_id;  // The correction whose tokens are trained; "": the answer's own.
+
+  friend bool operator==(const ReplayCandidate&, const ReplayCandidate&) = default;
+};
+
 class ReplayPool {
  public:
   // The same seed and the same calls give the same draws. `database` must outlive the pool.
   ReplayPool(SqliteDatabase* database, uint64_t seed) : database_(database), random_(seed) {}
 
-  absl::Status Add(absl::string_view adapter_id, absl::string_view completion_id);
-  // Takes a completion out for good. No change when it is not in the pool.
-  absl::Status Remove(absl::string_view completion_id);
+  // No change when the candidate is there.
+  absl::Status Add(absl::string_view adapter_id, const ReplayCandidate& candidate);
+  // Takes an answer out for good; corrections of it stay. No change when it is not in the pool.
+  absl::Status RemoveAnswer(absl::string_view completion_id);
+  absl::Status RemoveAllCorrections();
 
-  // The ids of `count` different completions, none of them in `exclude`; fewer when there are not
-  // so many. Looks at no more than count + exclude.size() of them.
-  absl::StatusOr<std::vector<std::string>> Draw(absl::string_view adapter_id, int64_t count,
-                                                const absl::flat_hash_set<std::string>& exclude);
+  // `count` different candidates; fewer when there are not so many. Looks at no more of them.
+  absl::StatusOr<std::vector<ReplayCandidate>> Draw(absl::string_view adapter_id,
+                                                    ReplaySource source, int64_t count);
 
  private:
-  absl::StatusOr<int64_t> Size(absl::string_view adapter_id);
-  absl::StatusOr<std::string> At(absl::string_view adapter_id, int64_t slot);
+  absl::StatusOr<int64_t> Size(absl::string_view adapter_id, ReplaySource source);
+  absl::StatusOr<ReplayCandidate> At(absl::string_view adapter_id, ReplaySource source,
+                                     int64_t slot);
 
   SqliteDatabase* const database_;
   Random random_;

@@ -18,16 +18,25 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
-std::vector<std::string> Draw(FeedbackLog* log, int64_t count,
-                              const absl::flat_hash_set<std::string>& exclude = {},
-                              const std::string& adapter_id = "default") {
-  std::vector<std::string> drawn;
+std::vector<ReplayCandidate> DrawFrom(FeedbackLog* log, ReplaySource source, int64_t count,
+                                      const std::string& adapter_id = "default") {
+  std::vector<ReplayCandidate> drawn;
   const absl::Status status = Transact(log, [&](FeedbackLog& l) -> absl::Status {
-    ASSIGN_OR_RETURN(drawn, l.replay().Draw(adapter_id, count, exclude));
+    ASSIGN_OR_RETURN(drawn, l.replay().Draw(adapter_id, source, count));
     return absl::OkStatus();
   });
   EXPECT_TRUE(status.ok()) << status;
   return drawn;
+}
+
+// The completion ids of drawn answers.
+std::vector<std::string> Draw(FeedbackLog* log, int64_t count) {
+  std::vector<std::string> ids;
+  for (const ReplayCandidate& candidate : DrawFrom(log, ReplaySource::kAnswer, count)) {
+    EXPECT_EQ(candidate.feedback_id, "");
+    ids.push_back(candidate.completion_id);
+  }
+  return ids;
 }
 
 std::unique_ptr<FeedbackLog> LogOf(int completions, const FeedbackLog::Options& options = {}) {
@@ -76,8 +85,7 @@ TEST(ReplayPoolTest, TheSameSeedDrawsTheSame) {
 TEST(ReplayPoolTest, GivesFewerWhenTheLogIsSmallAndNoneTwice) {
   auto log = LogOf(3);
   EXPECT_THAT(Draw(log.get(), 10), UnorderedElementsAre("cmpl-0", "cmpl-1", "cmpl-2"));
-  EXPECT_THAT(Draw(log.get(), 10, {"cmpl-0", "cmpl-2", "not here"}), ElementsAre("cmpl-1"));
-  EXPECT_THAT(Draw(log.get(), 10, {}, "another adapter"), IsEmpty());
+  EXPECT_THAT(DrawFrom(log.get(), ReplaySource::kAnswer, 10, "another adapter"), IsEmpty());
   EXPECT_THAT(Draw(log.get(), 0), IsEmpty());
 }
 
@@ -95,6 +103,30 @@ TEST(ReplayPoolTest, LeavesOutWhatWasCorrectedRatedDownOrCancelled) {
   ASSERT_TRUE(AddFeedback(log.get(), TestCorrection("fb-3", "cmpl-3", "text")).ok());
   ASSERT_TRUE(AddFeedback(log.get(), TestCorrection("fb-4", "cmpl-3", "again")).ok());
   EXPECT_THAT(Draw(log.get(), 10), UnorderedElementsAre("cmpl-0", "cmpl-2"));
+}
+
+TEST(ReplayPoolTest, ACorrectionJoinsWhenItIsDone) {
+  auto log = LogOf(3);
+  ASSERT_TRUE(AddFeedback(log.get(), TestCorrection("fb-1", "cmpl-0", "text")).ok());
+  ASSERT_TRUE(AddFeedback(log.get(), TestCorrection("fb-2", "cmpl-1", "text")).ok());
+  ASSERT_TRUE(AddFeedback(log.get(), TestRating("fb-3", "cmpl-2", 1)).ok());
+  const auto corrections = [&] { return DrawFrom(log.get(), ReplaySource::kCorrection, 10); };
+  const auto note = [&](std::vector<FeedbackProgress> progress, bool reset) {
+    const absl::Status status = Transact(log.get(), [&](FeedbackLog& l) {
+      return reset ? l.feedback().ResetPasses(progress) : l.feedback().RecordPasses(progress);
+    });
+    EXPECT_TRUE(status.ok()) << status;
+  };
+  EXPECT_THAT(corrections(), IsEmpty()) << "first it makes its passes";
+  note({{"fb-1", 3, false}, {"fb-2", 8, true}, {"fb-3", 8, true}}, /*reset=*/false);
+  const ReplayCandidate second = {"cmpl-1", "fb-2"};
+  EXPECT_THAT(corrections(), ElementsAre(second)) << "a rating's answer is drawn as an answer";
+  EXPECT_THAT(Draw(log.get(), 10), ElementsAre("cmpl-2"));
+  note({{"fb-1", 8, true}, {"fb-2", 8, true}}, /*reset=*/false);
+  const ReplayCandidate first = {"cmpl-0", "fb-1"};
+  EXPECT_THAT(corrections(), UnorderedElementsAre(first, second));
+  note({{"fb-1", 8, true}, {"fb-2", 5, false}}, /*reset=*/true);
+  EXPECT_THAT(corrections(), ElementsAre(first)) << "an older checkpoint came back";
 }
 
 TEST(ReplayPoolTest, IsUndoneWithItsTransaction) {

@@ -61,6 +61,28 @@ absl::StatusOr<bool> MustAdopt(const RevisionId& serving, int64_t parent, const 
                      [&](const RevisionRow& row) { return row.revision.digest == digest; });
 }
 
+// Half of them corrections that have had their passes, as far as there are so many.
+absl::StatusOr<std::vector<v1::FeedbackItem>> DrawReplay(FeedbackLog& log, int64_t count) {
+  std::vector<v1::FeedbackItem> items;
+  ASSIGN_OR_RETURN(const std::vector<ReplayCandidate> corrections,
+                   log.replay().Draw(kDefaultAdapter, ReplaySource::kCorrection, count / 2));
+  for (const ReplayCandidate& candidate : corrections) {
+    ASSIGN_OR_RETURN(const CompletionRow completion,
+                     log.completions().Find(candidate.completion_id));
+    ASSIGN_OR_RETURN(const FeedbackRow correction, log.feedback().Get(candidate.feedback_id));
+    items.push_back(ReplayItemOf(completion, correction));
+  }
+  const int64_t rest = count - static_cast<int64_t>(items.size());
+  ASSIGN_OR_RETURN(const std::vector<ReplayCandidate> answers,
+                   log.replay().Draw(kDefaultAdapter, ReplaySource::kAnswer, rest));
+  for (const ReplayCandidate& candidate : answers) {
+    ASSIGN_OR_RETURN(const CompletionRow completion,
+                     log.completions().Find(candidate.completion_id));
+    items.push_back(ReplayItemOf(completion));
+  }
+  return items;
+}
+
 }  // namespace
 
 void TrainerFeed::OnAttachEvent(const AttachEvent& event) {
@@ -288,26 +310,20 @@ void TrainerFeed::SendItems(const std::vector<UnfinishedFeedback>& unfinished) {
 
 void TrainerFeed::FetchReplay(int64_t count) {
   const uint64_t epoch = session_.epoch();
-  auto found = std::make_shared<std::vector<CompletionRow>>();
+  auto found = std::make_shared<std::vector<v1::FeedbackItem>>();
   const auto send = [this, found, epoch] {
     if (epoch != session_.epoch() || outbox_ == nullptr) return;
     v1::ServerMessage message;
     v1::ReplayBatch& batch = *message.mutable_replay_batch();
-    for (const CompletionRow& completion : *found) {
-      v1::FeedbackItem& item = *batch.add_items();
-      item = ReplayItemOf(completion);
-      AttachRecord(completion.completion_id, item);
+    for (v1::FeedbackItem& item : *found) {
+      AttachRecord(item.completion_id(), item);
+      *batch.add_items() = std::move(item);
     }
     Send(std::move(message));
   };
   const absl::Status posted = parts_.log->Post(
       [found, count](FeedbackLog& log) -> absl::Status {
-        ASSIGN_OR_RETURN(const std::vector<std::string> ids,
-                         log.replay().Draw(kDefaultAdapter, count, {}));
-        found->clear();  // The log may run this twice.
-        for (const std::string& id : ids) {
-          ASSIGN_OR_RETURN(found->emplace_back(), log.completions().Find(id));
-        }
+        ASSIGN_OR_RETURN(*found, DrawReplay(log, count));
         return absl::OkStatus();
       },
       [this, found, send](absl::Status status) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -427,6 +428,33 @@ TEST_F(TrainerFeedTest, ReplayIsAnsweredByOneBatchEvenAnEmptyOne) {
     EXPECT_EQ(item.kind(), v1::ITEM_KIND_REPLAY);
     EXPECT_EQ(item.has_record(), item.item_id() == "a");
   }
+}
+
+TEST_F(TrainerFeedTest, HalfOfAReplayBatchAreCorrectionsThatAreDone) {
+  Activate(5);
+  ASSERT_TRUE(InLog([&](FeedbackLog& log) -> absl::Status {
+                for (const std::string id : {"a", "b", "c"}) {
+                  RETURN_IF_ERROR(log.completions().Add(TestCompletion("of-" + id)));
+                  RETURN_IF_ERROR(
+                      log.feedback().Add(TestCorrection(id, "of-" + id, "right")).status());
+                }
+                for (const char* id : {"d", "e"}) {
+                  RETURN_IF_ERROR(log.completions().Add(TestCompletion(id)));
+                }
+                return log.feedback().RecordPasses({{{"a", 8, true}, {"c", 8, true}}});
+              }).ok());
+  AddRecord("of-a");
+  Ask(5, 0, 4);
+  const v1::ServerMessage batch = Next();
+  std::set<std::string> ids;
+  for (const v1::FeedbackItem& item : batch.replay_batch().items()) {
+    ids.insert(item.item_id());
+    EXPECT_EQ(item.kind(), v1::ITEM_KIND_REPLAY);
+    EXPECT_EQ(item.is_correction(), item.item_id() != item.completion_id());
+    EXPECT_EQ(item.has_record(), item.completion_id() == "of-a");
+    EXPECT_FALSE(item.response_tokens().empty());
+  }
+  EXPECT_EQ(ids, (std::set<std::string>{"a", "c", "d", "e"}));
 }
 
 TEST_F(TrainerFeedTest, AnItemWhoseRecordIsGoneIsSentWithoutIt) {

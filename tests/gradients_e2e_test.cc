@@ -127,8 +127,9 @@ void GradientsE2eTest::RunAllSteps(const std::string& model_directory) {
   const std::string dump = daemons.directory() + "/dump";
   ASSERT_OK(daemons.StartServer({.flags = {"--rows_per_step=48"}}));
   // Whatever the drift, served records are used: equality must not depend on how far weights moved.
-  ASSERT_OK(daemons.StartTrainer({.flags = {"--dump_gradients=" + dump, "--drift_max=1e9",
-                                            "--learning_rate=0.01", "--passes=2"}}));
+  ASSERT_OK(daemons.StartTrainer(
+      {.flags = {"--dump_gradients=" + dump, "--drift_max=1e9", "--repeat_drift_max=1e9",
+                 "--learning_rate=0.01", "--passes=2"}}));
   ASSERT_OK(daemons.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
 
   GiveFeedback(daemons, "first", 1000);  // At revision 0, where B is 0.

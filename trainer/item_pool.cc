@@ -33,7 +33,7 @@ std::vector<PooledItem*> ItemPool::NextBatch(const BatchLimits& limits) {
   std::vector<PooledItem*> batch;
   int64_t tokens = 0;
   for (PooledItem* item : order) {
-    tokens += item->item.prompt_rows() + static_cast<int64_t>(item->item.response_tokens.size());
+    tokens += item->item.tokens();
     const bool full = static_cast<int64_t>(batch.size()) == limits.items_max;
     if (!batch.empty() && (full || tokens > limits.tokens_max)) break;
     batch.push_back(item);

@@ -33,7 +33,7 @@ struct PooledItem {
 };
 
 struct BatchLimits {
-  int64_t items_max = 16;     // Feedback items; as many replayed ones come on top.
+  int64_t items_max = 12;     // Feedback items; replayed ones come on top.
   int64_t tokens_max = 4096;  // Prompt and response tokens of the feedback items.
 };
 

@@ -63,7 +63,7 @@ absl::Status TrainerLoop::Begin(const v1::Welcome& welcome) {
 
 absl::Status TrainerLoop::RunOnce(int64_t wait_us) {
   RequestItems();
-  const bool idle = paused_ || pool_.size() == 0 || !ReplayIsReady();
+  const bool idle = !StepIsDue() || !ReplayIsReady();
   const int64_t timeout_us = idle && !PublishIsDue() ? wait_us : 0;
   std::optional<v1::ServerMessage> message = parts_.link->Receive(timeout_us);
   while (message.has_value()) {
@@ -72,7 +72,7 @@ absl::Status TrainerLoop::RunOnce(int64_t wait_us) {
   }
   if (parts_.link->ended()) return absl::UnavailableError("link: the stream ended");
   if (PublishIsDue()) RETURN_IF_ERROR(Publish());
-  if (paused_ || pool_.size() == 0 || !ReplayIsReady()) return absl::OkStatus();
+  if (!StepIsDue() || !ReplayIsReady()) return absl::OkStatus();
   return Step();
 }
 
@@ -161,16 +161,23 @@ void TrainerLoop::RequestItems() {
   }
 }
 
-// As many replayed answers as the next batch has feedback. An answer is bounded in time, so that a
-// server without any never holds training up.
+// A full batch goes at once. Others wait for company: each step moves the weights as far as a full
+// one does.
+bool TrainerLoop::StepIsDue() {
+  if (paused_ || pool_.size() == 0) return false;
+  return pool_.size() >= options_.batch.items_max ||
+         parts_.clock->MonotonicUs() - last_step_us_ >= options_.step_interval_us;
+}
+
+// At least as many replayed answers as the next batch has feedback. An answer is bounded in time,
+// so that a server without any never holds training up.
 bool TrainerLoop::ReplayIsReady() {
   if (replay_arrived_) return true;
   const int64_t now_us = parts_.clock->MonotonicUs();
   if (replay_requested_) return now_us >= replay_deadline_us_;
-  if (paused_ || pool_.size() == 0) return false;
   v1::TrainerMessage message;
-  message.mutable_item_request()->set_replay_items(
-      static_cast<int64_t>(pool_.NextBatch(options_.batch).size()));
+  message.mutable_item_request()->set_replay_items(std::max(
+      options_.replay_items_min, static_cast<int64_t>(pool_.NextBatch(options_.batch).size())));
   parts_.link->Send(std::move(message));
   replay_requested_ = true;
   replay_deadline_us_ = now_us + options_.replay_wait_us;
@@ -278,7 +285,7 @@ absl::Status TrainerLoop::OnPublishResult(const v1::PublishResult& result) {
     parts_.state->OnPublished(revision, publishing_->lineage);
     published_digest_ = revision.digest;
     revisions_->Add(revision, publishing_->adapter);
-    parts_.state->ForgetDriftBeyond(options_.drift_max);
+    parts_.state->ForgetDriftBeyond(std::max(options_.drift_max, options_.repeat_drift_max));
     revisions_->KeepOnly(parts_.state->drift().marks());
     KILL_POINT("trainer.publish_accepted");
   } else {

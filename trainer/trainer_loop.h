@@ -29,12 +29,15 @@ struct TrainerOptions {
   BatchLimits batch;
   OptimizerOptions optimizer;
   int64_t passes_max = 8;
-  double done_loss = 0.02;  // An item whose loss is below needs no further pass.
-  double drift_max = 0.25;
+  double done_loss = 0.02;        // An item whose loss is below needs no further pass.
+  double drift_max = 2.0;         // Of a record that a first pass reads,
+  double repeat_drift_max = 0.0;  // and of one that a later pass or a replay reads.
   int64_t own_record_bytes = int64_t{256} << 20;
   int64_t publish_interval_us = 2'000'000;
-  int64_t items_ahead = 256;   // Items held at most.
-  int64_t forward_rows = 512;  // Rows of one forward call.
+  int64_t items_ahead = 256;           // Items held at most.
+  int64_t forward_rows = 512;          // Rows of one forward call.
+  int64_t replay_items_min = 100;      // Replayed answers of a batch that has fewer new items.
+  int64_t step_interval_us = 500'000;  // A batch that is not full waits this long after a step.
   uint64_t replay_wait_us = 1'000'000;
   std::string dump_gradients;  // Folder for the gradients of each step; "" is none.
 };
@@ -84,6 +87,7 @@ class TrainerLoop {
   absl::Status OnPublishResult(const v1::PublishResult& result);
   absl::Status OnRollback(const v1::Revision& revision);
   void RequestItems();
+  bool StepIsDue();
   bool ReplayIsReady();
   PooledItem PooledItemOf(TrainingItem item, const v1::FeedbackItem& message) const;
 
@@ -115,6 +119,7 @@ class TrainerLoop {
   bool replay_requested_ = false;
   bool replay_arrived_ = false;
   int64_t replay_deadline_us_ = 0;
+  int64_t last_step_us_ = 0;
   int64_t items_requested_ = 0;  // Asked for and not yet received.
   bool paused_ = false;
   std::optional<PendingPublish> publishing_;

@@ -19,13 +19,18 @@ absl::Status TrainerLoop::Step() {
   std::vector<PooledItem> replay = std::exchange(replay_, {});
   replay_requested_ = false;
   replay_arrived_ = false;
+  int64_t replay_tokens = 0;
   for (PooledItem& item : replay) {
-    if (batch.size() < 2 * feedback_items) {
+    replay_tokens += item.item.tokens();
+    const bool wanted =
+        batch.size() < 2 * feedback_items || replay_tokens <= options_.batch.tokens_max;
+    if (wanted) {
       batch.push_back(&item);
     } else {
       ReleaseAll(item);
     }
   }
+  last_step_us_ = parts_.clock->MonotonicUs();
   const absl::Status status = RunBatch(std::move(batch), feedback_items);
   for (PooledItem& item : replay) ReleaseAll(item);
   return status;
@@ -82,7 +87,7 @@ TrainerLoop::Source TrainerLoop::SourceOf(PooledItem& item) {
   source.adapter = current_;
   const Drift& drift = parts_.state->drift();
   if (item.kept.has_value()) {
-    if (drift.Since(item.kept->path) <= options_.drift_max) {
+    if (drift.Since(item.kept->path) <= options_.repeat_drift_max) {
       source.adapter = item.kept->adapter;
       source.record = ViewOwnRecord(*item.kept->own.record, item.kept->own.part);
       return source;
@@ -92,7 +97,9 @@ TrainerLoop::Source TrainerLoop::SourceOf(PooledItem& item) {
   if (!item.lease.has_value()) return source;
   const RevisionName revision = {item.lease->identity.adapter_id, item.lease->identity.revision,
                                  item.lease->identity.revision_digest};
-  if (drift.SinceRevision(revision.digest) > options_.drift_max) {
+  const bool first_pass = !item.item.replay && item.passes == 0;
+  const double drift_max = first_pass ? options_.drift_max : options_.repeat_drift_max;
+  if (drift.SinceRevision(revision.digest) > drift_max) {
     source.beyond_drift = true;
     ReleaseAll(item);
     return source;

@@ -32,16 +32,26 @@
 ABSL_FLAG(std::string, runtime_dir, "/run/alchemist", "The server's --runtime_dir.");
 ABSL_FLAG(std::string, checkpoint_dir, "", "Folder of checkpoints (required).");
 ABSL_FLAG(int, threads, 0, "Compute threads; 0: one per core. They run at idle priority.");
-ABSL_FLAG(double, learning_rate, 5e-3, "AdamW learning rate.");
-ABSL_FLAG(double, weight_decay, 0.0, "AdamW weight decay.");
+ABSL_FLAG(double, learning_rate, 2e-3, "AdamW learning rate.");
+ABSL_FLAG(double, weight_decay, 6.0,
+          "AdamW weight decay; it holds the adapter near the base model.");
 ABSL_FLAG(double, gradient_norm_max, 1.0, "Larger gradients are scaled down to this norm.");
 ABSL_FLAG(int64_t, passes, 8, "Steps that a feedback takes part in at most.");
 ABSL_FLAG(double, done_loss, 0.02, "A feedback whose loss is below this needs no further pass.");
-ABSL_FLAG(double, drift_max, 0.25,
-          "A record is used while the updates since it was made sum to less than this share of the "
-          "adapter's norm; 0 recomputes whenever there was an update.");
-ABSL_FLAG(int64_t, batch_items, 16, "Feedback items of a batch; as many replayed answers join.");
-ABSL_FLAG(int64_t, batch_tokens, 4096, "Tokens of a batch's feedback items.");
+ABSL_FLAG(double, drift_max, 2.0,
+          "A first pass reads the served record while the updates since it was made sum to less "
+          "than this share of the adapter's norm; 0 recomputes whenever there was an update.");
+ABSL_FLAG(double, repeat_drift_max, 0.0,
+          "The same for later passes, which read the trainer's own records, and for replay.");
+ABSL_FLAG(int64_t, batch_items, 12,
+          "Feedback items of a batch; at least as many replayed ones join.");
+ABSL_FLAG(int64_t, replay_items, 100,
+          "Replayed answers and earlier corrections of a batch, even when it has fewer feedback "
+          "items; those beyond as many must fit --batch_tokens.");
+ABSL_FLAG(int64_t, step_interval_ms, 500,
+          "A batch that is not full waits this long after the last step for more feedback.");
+ABSL_FLAG(int64_t, batch_tokens, 4096,
+          "Tokens of a batch's feedback items, and of its replayed ones.");
 ABSL_FLAG(int64_t, own_record_bytes, int64_t{256} << 20,
           "Memory for records of the trainer's own, kept for later passes.");
 ABSL_FLAG(int64_t, publish_interval_ms, 2000, "At least this long between two revisions.");
@@ -71,9 +81,12 @@ absl::StatusOr<TrainerOptions> OptionsFromFlags() {
   options.optimizer.adamw.learning_rate = absl::GetFlag(FLAGS_learning_rate);
   options.optimizer.adamw.weight_decay = absl::GetFlag(FLAGS_weight_decay);
   options.optimizer.gradient_norm_max = absl::GetFlag(FLAGS_gradient_norm_max);
+  options.replay_items_min = absl::GetFlag(FLAGS_replay_items);
+  options.step_interval_us = absl::GetFlag(FLAGS_step_interval_ms) * 1000;
   options.passes_max = absl::GetFlag(FLAGS_passes);
   options.done_loss = absl::GetFlag(FLAGS_done_loss);
   options.drift_max = absl::GetFlag(FLAGS_drift_max);
+  options.repeat_drift_max = absl::GetFlag(FLAGS_repeat_drift_max);
   options.own_record_bytes = absl::GetFlag(FLAGS_own_record_bytes);
   options.publish_interval_us = absl::GetFlag(FLAGS_publish_interval_ms) * 1000;
   options.items_ahead = absl::GetFlag(FLAGS_items_ahead);

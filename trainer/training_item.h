@@ -30,6 +30,7 @@ struct TrainingItem {
   std::vector<float> behaviour_log_probs;
 
   int64_t prompt_rows() const { return static_cast<int64_t>(prompt_tokens.size()); }
+  int64_t tokens() const { return prompt_rows() + static_cast<int64_t>(response_tokens.size()); }
   // The rows of the response that are run: its last token only is a target.
   int64_t response_rows() const { return static_cast<int64_t>(response_tokens.size()) - 1; }
 };
