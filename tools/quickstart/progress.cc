@@ -18,6 +18,13 @@ std::string Bar(int64_t done, int64_t all) {
                       std::string(static_cast<size_t>(kBarWidth - filled), '.'), "]");
 }
 
+// The exam that runs, or what the last ones gave.
+std::string Exam(const Progress& progress) {
+  if (progress.asked_of == 0) return progress.accuracy;
+  return absl::StrCat(Bar(progress.asked, progress.asked_of), " ", FormatCount(progress.asked),
+                      " of ", FormatCount(progress.asked_of), " questions");
+}
+
 std::string Latency(const Progress& progress) {
   return std::isfinite(progress.ttft_ms)
              ? absl::StrCat("first token after ", FormatNumber(progress.ttft_ms), " ms")
@@ -31,9 +38,7 @@ std::string FormatTable(const Progress& progress) {
   std::string text = absl::StrFormat("Alchemist quickstart   %-40s %7d:%02d\n", progress.run,
                                      seconds / 60, seconds % 60);
   absl::StrAppendFormat(&text, "  %-12s %s\n", "now", progress.phase);
-  absl::StrAppendFormat(&text, "  %-12s %s %s of %s questions\n", "examined",
-                        Bar(progress.asked, progress.asked_of), FormatCount(progress.asked),
-                        FormatCount(progress.asked_of));
+  absl::StrAppendFormat(&text, "  %-12s %s\n", "accuracy", Exam(progress));
   absl::StrAppendFormat(&text, "  %-12s %s %d of %d facts\n", "corrected",
                         Bar(progress.facts_begun, progress.facts), progress.facts_begun,
                         progress.facts);
@@ -54,8 +59,7 @@ std::string FormatTable(const Progress& progress) {
 std::string FormatLine(const Progress& progress) {
   std::string text = absl::StrFormat("[%4.0f s] %s:", progress.seconds, progress.phase);
   if (progress.asked_of > 0) {
-    absl::StrAppendFormat(&text, " %d of %d questions", progress.asked, progress.asked_of);
-    return text;
+    return absl::StrCat(text, " ", progress.asked, " of ", progress.asked_of, " questions");
   }
   absl::StrAppendFormat(
       &text,

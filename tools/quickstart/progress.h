@@ -17,6 +17,7 @@ struct Progress {
   // An exam, while asked_of > 0.
   int64_t asked = 0;
   int64_t asked_of = 0;
+  std::string accuracy;  // Of the last exams, in words.
 
   int64_t facts = 0;  // To be corrected.
   int64_t facts_begun = 0;

@@ -21,6 +21,7 @@ Progress Learning() {
   progress.run = "seed 2, run 1 of 3";
   progress.phase = "learning";
   progress.seconds = 62.4;
+  progress.accuracy = "corrected facts 0.010";
   progress.facts = 100;
   progress.facts_begun = 60;
   progress.facts_seen_right = 40;
@@ -36,9 +37,9 @@ Progress Learning() {
 
 TEST(ProgressTest, TheTableNamesEveryFigure) {
   const std::string table = FormatTable(Learning());
-  for (const char* part :
-       {"seed 2, run 1 of 3", "1:02", "learning", "60 of 100 facts", "40 of 100",
-        "90 of 180 feedback", "revision 17", "4.250 ms", "31 steps", "12,345", "678"}) {
+  for (const char* part : {"seed 2, run 1 of 3", "1:02", "learning", "corrected facts 0.010",
+                           "60 of 100 facts", "40 of 100", "90 of 180 feedback", "revision 17",
+                           "4.250 ms", "31 steps", "12,345", "678"}) {
     EXPECT_THAT(table, HasSubstr(part));
   }
 }
@@ -68,6 +69,7 @@ TEST(ProgressTest, TheLineTellsTheSame) {
   exam.asked = 10;
   exam.asked_of = 1500;
   EXPECT_THAT(FormatLine(exam), HasSubstr("10 of 1500 questions"));
+  EXPECT_THAT(FormatTable(exam), HasSubstr("10 of 1,500 questions"));
 }
 
 }  // namespace

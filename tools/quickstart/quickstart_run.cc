@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "tools/quickstart/exam.h"
+#include "tools/quickstart/format.h"
 #include "tools/quickstart/percentile.h"
 
 namespace alchemist {
@@ -110,6 +111,7 @@ absl::Status QuickstartRun::Learn() {
   result_.feedback_to_served_seconds_p50 = Percentile(seconds, 0.5);
   result_.feedback_to_served_seconds_p95 = Percentile(seconds, 0.95);
   const Lessons::Counts counts = clients_->counts();
+  result_.facts_corrected = counts.begun;  // All, unless the time was over.
   result_.facts_seen_right = counts.seen;
   result_.feedback_sent = counts.feedback;
   result_.feedback_served = counts.served;
@@ -134,6 +136,8 @@ absl::Status QuickstartRun::Examine(const std::string& phase, Score& corrected, 
   RETURN_IF_ERROR(ReadStatus());
   ASSIGN_OR_RETURN(corrected, Ask(phase + ": corrected facts", trial_.corrections));
   ASSIGN_OR_RETURN(retained, Ask(phase + ": untouched facts", trial_.retained));
+  progress_.accuracy = absl::StrCat("corrected facts ", FormatNumber(corrected.accuracy()),
+                                    ", untouched ", FormatNumber(retained.accuracy()), ", ", phase);
   return absl::OkStatus();
 }
 

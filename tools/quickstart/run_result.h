@@ -22,7 +22,7 @@ struct PassTokens {
 
 struct RunResult {
   uint64_t seed = 0;
-  // Facts that were to be corrected, and those left alone; several questions ask about each.
+  // Facts whose answers clients corrected, and those left alone; several questions ask about each.
   int64_t facts_corrected = 0;
   int64_t facts_retained = 0;
   Score corrected_before;
