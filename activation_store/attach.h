@@ -13,11 +13,12 @@
 #include "absl/types/span.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "kernels/tensor_view.h"
 
 namespace alchemist {
 
 inline constexpr uint64_t kAttachMagic = 0x414c4348454d4154;  // "ALCHEMAT"
-inline constexpr uint32_t kAttachVersion = 1;
+inline constexpr uint32_t kAttachVersion = 2;
 inline constexpr int kAttachDescriptorsMax = 5;
 
 enum class AttachStatus : uint32_t {
@@ -41,6 +42,7 @@ struct AttachReply {
   int64_t generations_bytes = 0;
   int64_t converted_bytes = 0;  // 0: weights are used in place, no fifth descriptor.
   int64_t lowest_trained_layer = 0;
+  DType dtype = DType::kF32;  // Of weights, activations and K/V: f32 or bf16.
   char model_directory[4096] = {};
   char base_digest[80] = {};
   char tokenizer_digest[80] = {};

@@ -48,6 +48,9 @@ absl::Status CheckReply(const Packet& packet, AttachReply& reply) {
           reply.arena_bytes / reply.page_bytes * static_cast<int64_t>(sizeof(uint64_t))) {
     return absl::InvalidArgumentError("attach reply: sizes of arena, page and generations");
   }
+  if (reply.dtype != DType::kF32 && reply.dtype != DType::kBf16) {
+    return absl::InvalidArgumentError("attach reply: dtype");
+  }
   if (!Terminated(reply.model_directory) || !Terminated(reply.base_digest) ||
       !Terminated(reply.tokenizer_digest) || !Terminated(reply.link_socket)) {
     return absl::InvalidArgumentError("attach reply: a string has no end");

@@ -17,12 +17,13 @@ namespace {
 class LoadedModel : public Model {
  public:
   // Reads config and the files' headers, and plans where every tensor will lie.
-  absl::Status Open(const std::string& directory) {
+  absl::Status Open(const std::string& directory, std::optional<DType> dtype) {
     directory_ = directory;
     ASSIGN_OR_RETURN(config_, LoadModelConfig(directory));
     ASSIGN_OR_RETURN(WeightFiles files, WeightFiles::Open(directory));
     files_ = std::make_unique<const WeightFiles>(std::move(files));
-    ASSIGN_OR_RETURN(WeightLoader loader, WeightLoader::Create(config_, *files_, weights_));
+    ASSIGN_OR_RETURN(WeightLoader loader, WeightLoader::Create(config_, *files_, dtype, weights_));
+    dtype_ = loader.dtype();
     loader_ = std::make_unique<const WeightLoader>(std::move(loader));
     std::vector<std::string> digested = files_->names();
     digested.push_back("config.json");
@@ -73,19 +74,29 @@ class LoadedModel : public Model {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<const Model>> Model::Load(const std::string& directory) {
+absl::StatusOr<std::optional<DType>> ParseModelDType(const std::string& name) {
+  if (name == "auto") return std::optional<DType>();
+  for (const DType dtype : {DType::kF32, DType::kBf16}) {
+    if (name == DTypeName(dtype)) return std::optional<DType>(dtype);
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--dtype: must be auto, f32 or bf16, not '", name, "'"));
+}
+
+absl::StatusOr<std::unique_ptr<const Model>> Model::Load(const std::string& directory,
+                                                         std::optional<DType> dtype) {
   auto model = std::make_unique<LoadedModel>();
-  RETURN_IF_ERROR(model->Open(directory));
+  RETURN_IF_ERROR(model->Open(directory, dtype));
   RETURN_IF_ERROR(model->Convert());
   model->Finish();
   return model;
 }
 
 absl::StatusOr<std::unique_ptr<const Model>> Model::LoadShared(
-    const std::string& directory, const std::string& base_digest,
+    const std::string& directory, const std::string& base_digest, DType dtype,
     std::optional<FileDescriptor> converted, int64_t converted_bytes) {
   auto model = std::make_unique<LoadedModel>();
-  RETURN_IF_ERROR(model->Open(directory));
+  RETURN_IF_ERROR(model->Open(directory, dtype));
   if (model->base_digest() != base_digest) {
     return absl::FailedPreconditionError(absl::StrCat(
         directory, ": base digest is ", model->base_digest(), ", the server's is ", base_digest));

@@ -1,6 +1,6 @@
 // Model: config, weights and rope table of one base model, immutable after loading and used by all
-// threads. Weights are mapped once: where the stored type can be computed on (f32 here), the mapped
-// safetensors files are used in place and both daemons share their pages; otherwise the server
+// threads. It computes in f32 or bf16. Weights are mapped once: those stored in that type are used
+// in place in the mapped safetensors files, whose pages both daemons share; others the server
 // converts once into a sealed memfd, which the trainer maps (DESIGN.md section 9).
 #ifndef ALCHEMIST_MODEL_MODEL_H_
 #define ALCHEMIST_MODEL_MODEL_H_
@@ -20,14 +20,20 @@
 
 namespace alchemist {
 
+// The value of a --dtype flag: nullopt for "auto". InvalidArgument for other than auto, f32, bf16.
+absl::StatusOr<std::optional<DType>> ParseModelDType(const std::string& name);
+
 class Model {
  public:
-  // Loads a Hugging Face directory and converts where needed. Errors name file, tensor and field.
-  static absl::StatusOr<std::unique_ptr<const Model>> Load(const std::string& directory);
-  // The same model in the other daemon: `converted` is the memfd of the server's Load, if it made
-  // one. FailedPrecondition when `base_digest` is not that of `directory`.
+  // Loads a Hugging Face directory to compute in `dtype`, f32 or bf16, and converts where needed.
+  // Without: in bf16 when all weights are stored so, else in f32. Errors name file, tensor, field.
+  static absl::StatusOr<std::unique_ptr<const Model>> Load(
+      const std::string& directory, std::optional<DType> dtype = std::nullopt);
+  // The same model in the other daemon: `dtype` is its type and `converted` the memfd of the
+  // server's Load, if it made one. FailedPrecondition when `base_digest` is not that of
+  // `directory`.
   static absl::StatusOr<std::unique_ptr<const Model>> LoadShared(
-      const std::string& directory, const std::string& base_digest,
+      const std::string& directory, const std::string& base_digest, DType dtype,
       std::optional<FileDescriptor> converted, int64_t converted_bytes);
 
   virtual ~Model() = default;

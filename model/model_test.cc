@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 
 #include "absl/strings/str_cat.h"
@@ -16,6 +18,7 @@
 #include "base/json.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "kernels/bf16.h"
 #include "model/random_model.h"
 #include "model/safetensors_writer.h"
 #include "model/weight_conversion.h"
@@ -46,7 +49,8 @@ std::string WriteTiny(ModelFamily family, const ModelWriteOptions& options,
 }
 
 std::vector<float> Values(ConstTensorView view) {
-  const float* data = static_cast<const float*>(view.data);
+  Scratch<float> scratch;
+  const float* data = AsF32(view, scratch);
   return std::vector<float>(data, data + view.rows * view.width);
 }
 
@@ -90,16 +94,38 @@ TEST(ModelTest, EveryFamilyComesBackAsItWasWritten) {
   }
 }
 
-TEST(ModelTest, F32TensorsAreTheFilesOwnBytes) {
-  const std::string directory = WriteTiny(ModelFamily::kLlama, {}, "in_place");
+// Whether the bytes at `data` are those of a mapping of the file `name`.
+bool LiesInFile(const void* data, const std::string& name) {
+  const std::string path = std::filesystem::canonical(name);
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    uintptr_t begin = 0, end = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx", &begin, &end) != 2) continue;
+    const auto address = reinterpret_cast<uintptr_t>(data);
+    if (begin <= address && address < end) return line.find(path) != std::string::npos;
+  }
+  return false;
+}
+
+class ModelInPlaceTest : public testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Types, ModelInPlaceTest, testing::Values(DType::kF32, DType::kBf16),
+                         [](const auto& info) { return DTypeName(info.param); });
+
+TEST_P(ModelInPlaceTest, TensorsAreTheFilesOwnBytes) {
+  const std::string directory = WriteTiny(ModelFamily::kLlama, {.dtype = GetParam()},
+                                          absl::StrCat("in_place_", DTypeName(GetParam())));
   const auto model = Model::Load(directory);
   ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ((*model)->dtype(), GetParam());
+  EXPECT_EQ((*model)->converted(), nullptr);
   const auto files = WeightFiles::Open(directory);
   ASSERT_TRUE(files.ok()) << files.status();
   ModelWeights weights = (*model)->weights();
   for (const WeightRole& role : WeightRoles((*model)->config(), weights)) {
     const SafetensorsTensor* tensor = files->Find(role.name).tensor;
     ASSERT_NE(tensor, nullptr) << role.name;
+    EXPECT_EQ(role.view->dtype, GetParam());
+    EXPECT_TRUE(LiesInFile(role.view->data, directory + "/" + kWeightFileName)) << role.name;
     EXPECT_EQ(std::memcmp(role.view->data, tensor->data, tensor->bytes()), 0) << role.name;
   }
 }
@@ -108,9 +134,10 @@ TEST(ModelTest, NarrowWeightsAreConvertedExactly) {
   for (const DType dtype : {DType::kBf16, DType::kF16}) {
     const std::string directory =
         WriteTiny(ModelFamily::kQwen2, {.dtype = dtype}, absl::StrCat("narrow_", DTypeName(dtype)));
-    const auto model = Model::Load(directory);
+    const auto model = Model::Load(directory, DType::kF32);
     ASSERT_TRUE(model.ok()) << model.status();
     ASSERT_NE((*model)->converted(), nullptr);
+    EXPECT_EQ((*model)->dtype(), DType::kF32);
     const auto files = WeightFiles::Open(directory);
     ModelWeights weights = (*model)->weights();
     for (const WeightRole& role : WeightRoles((*model)->config(), weights)) {
@@ -124,8 +151,36 @@ TEST(ModelTest, NarrowWeightsAreConvertedExactly) {
   }
 }
 
-TEST(ModelTest, UnalignedF32IsConverted) {
-  const std::string directory = WriteTiny(ModelFamily::kLlama, {}, "unaligned");
+TEST(ModelTest, F32IsRoundedToBf16OnlyWhenAskedFor) {
+  const std::string directory = WriteTiny(ModelFamily::kQwen2, {}, "rounded");
+  const auto wide = Model::Load(directory);
+  const auto rounded = Model::Load(directory, DType::kBf16);
+  ASSERT_TRUE(wide.ok() && rounded.ok()) << wide.status() << rounded.status();
+  EXPECT_EQ((*wide)->dtype(), DType::kF32);
+  EXPECT_EQ((*rounded)->dtype(), DType::kBf16);
+  EXPECT_NE((*rounded)->converted(), nullptr);
+  EXPECT_EQ((*rounded)->base_digest(), (*wide)->base_digest()) << "of the files";
+  ModelWeights weights = (*rounded)->weights();
+  for (const WeightRole& role : WeightRoles((*rounded)->config(), weights)) {
+    EXPECT_EQ(role.view->dtype, DType::kBf16) << role.name;
+  }
+  std::vector<std::vector<float>> expected = AllValues(**wide);
+  for (std::vector<float>& tensor : expected) {
+    for (float& value : tensor) value = ToF32(ToBf16(value));
+  }
+  EXPECT_EQ(AllValues(**rounded), expected);
+}
+
+TEST(ModelTest, TypesOfTheFlagAreNamed) {
+  EXPECT_EQ(*ParseModelDType("auto"), std::nullopt);
+  EXPECT_EQ(*ParseModelDType("f32"), DType::kF32);
+  EXPECT_EQ(*ParseModelDType("bf16"), DType::kBf16);
+  EXPECT_THAT(ParseModelDType("f16").status().message(), HasSubstr("'f16'"));
+}
+
+TEST_P(ModelInPlaceTest, UnalignedTensorsAreConverted) {
+  const std::string directory = WriteTiny(ModelFamily::kLlama, {.dtype = GetParam()},
+                                          absl::StrCat("unaligned_", DTypeName(GetParam())));
   const auto aligned = Model::Load(directory);
   const std::string path = directory + "/" + kWeightFileName;
   std::string file = *ReadFile(path, 1 << 20);
@@ -136,6 +191,7 @@ TEST(ModelTest, UnalignedF32IsConverted) {
   ASSERT_TRUE(ReplaceFile(path, file).ok());
   const auto model = Model::Load(directory);
   ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ((*model)->dtype(), GetParam());
   EXPECT_NE((*model)->converted(), nullptr);
   EXPECT_EQ(AllValues(**model), AllValues(**aligned));
 }
@@ -164,17 +220,19 @@ TEST(ModelTest, ATiedHeadIsFoundUnderEitherName) {
 }
 
 TEST(ModelTest, TheOtherDaemonMapsTheSameWeights) {
-  for (const DType dtype : {DType::kF32, DType::kBf16}) {
-    const std::string directory =
-        WriteTiny(ModelFamily::kLlama, {.dtype = dtype}, absl::StrCat("shared_", DTypeName(dtype)));
+  for (const DType stored : {DType::kF32, DType::kBf16, DType::kF16}) {
+    const std::string directory = WriteTiny(ModelFamily::kLlama, {.dtype = stored},
+                                            absl::StrCat("shared_", DTypeName(stored)));
     const auto server = Model::Load(directory);
     ASSERT_TRUE(server.ok()) << server.status();
     const SharedMemory* converted = (*server)->converted();
     std::optional<FileDescriptor> fd;
     if (converted != nullptr) fd = Duplicate(converted->fd());
-    const auto trainer = Model::LoadShared(directory, (*server)->base_digest(), std::move(fd),
-                                           converted == nullptr ? 0 : converted->bytes());
+    const auto trainer =
+        Model::LoadShared(directory, (*server)->base_digest(), (*server)->dtype(), std::move(fd),
+                          converted == nullptr ? 0 : converted->bytes());
     ASSERT_TRUE(trainer.ok()) << trainer.status();
+    EXPECT_EQ((*trainer)->dtype(), (*server)->dtype());
     EXPECT_EQ(AllValues(**trainer), AllValues(**server));
     EXPECT_EQ((*trainer)->base_digest(), (*server)->base_digest());
     if (converted == nullptr) continue;
@@ -189,21 +247,27 @@ TEST(ModelTest, TheOtherDaemonMapsTheSameWeights) {
 TEST(ModelTest, AnotherModelIsRefusedByTheOtherDaemon) {
   const std::string f32 = WriteTiny(ModelFamily::kLlama, {}, "other_f32");
   const std::string bf16 = WriteTiny(ModelFamily::kLlama, {.dtype = DType::kBf16}, "other_bf16");
-  const auto server = Model::Load(bf16);
+  const auto server = Model::Load(bf16, DType::kF32);
   ASSERT_TRUE(server.ok()) << server.status();
   const SharedMemory& converted = *(*server)->converted();
   const std::string& digest = (*server)->base_digest();
   const auto code = [](const auto& model) { return model.status().code(); };
-  EXPECT_EQ(code(Model::LoadShared(f32, digest, std::nullopt, 0)),
+  EXPECT_EQ(code(Model::LoadShared(f32, digest, DType::kF32, std::nullopt, 0)),
             absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(code(Model::LoadShared(bf16, digest, std::nullopt, converted.bytes())),
+  EXPECT_EQ(code(Model::LoadShared(bf16, digest, DType::kF32, std::nullopt, converted.bytes())),
             absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(code(Model::LoadShared(bf16, digest, Duplicate(converted.fd()), converted.bytes() - 1)),
+  EXPECT_EQ(code(Model::LoadShared(bf16, digest, DType::kF32, Duplicate(converted.fd()),
+                                   converted.bytes() - 1)),
             absl::StatusCode::kFailedPrecondition);
   const auto short_memory = SharedMemory::Create("short", 64);
   ASSERT_TRUE(short_memory.ok());
-  EXPECT_EQ(code(Model::LoadShared(bf16, digest, Duplicate(short_memory->fd()), converted.bytes())),
+  EXPECT_EQ(code(Model::LoadShared(bf16, digest, DType::kF32, Duplicate(short_memory->fd()),
+                                   converted.bytes())),
             absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(Model::LoadShared(bf16, digest, DType::kBf16, Duplicate(converted.fd()),
+                                   converted.bytes())),
+            absl::StatusCode::kFailedPrecondition)
+      << "converted for another type";
 }
 
 TEST(ModelTest, MatmulShapesAreDistinct) {

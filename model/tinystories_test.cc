@@ -36,7 +36,7 @@ class TinyStoriesTest : public testing::Test {
     const char* const data = std::getenv("ALCHEMIST_DATA");
     if (data == nullptr) GTEST_SKIP() << "ALCHEMIST_DATA is not set";
     const std::string directory = std::string(data) + "/models/tinystories-656K";
-    model_ = ValueOrDie(Model::Load(directory));
+    model_ = ValueOrDie(Model::Load(directory, DType::kF32));
     tokenizer_ = ValueOrDie(Tokenizer::Load(directory));
     const std::string path = directory + "/golden.json";
     golden_ = ValueOrDie(ParseJson(ValueOrDie(ReadFile(path, 1 << 20)), path));

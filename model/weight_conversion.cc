@@ -1,16 +1,18 @@
 #include "model/weight_conversion.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
 
 #include "base/logging.h"
+#include "kernels/bf16.h"
 
 namespace alchemist {
 namespace {
 
 template <float (*kToF32)(uint16_t)>
-void Widen(const std::byte* from, int64_t count, float* to) {
+void WidenEach(const std::byte* from, int64_t count, float* to) {
   for (int64_t i = 0; i < count; ++i) {
     uint16_t bits;
     std::memcpy(&bits, from + i * sizeof(bits), sizeof(bits));
@@ -19,16 +21,20 @@ void Widen(const std::byte* from, int64_t count, float* to) {
 }
 
 template <uint16_t (*kFromF32)(float)>
-void Narrow(const float* from, int64_t count, std::byte* to) {
+void NarrowEach(const float* from, int64_t count, std::byte* to) {
   for (int64_t i = 0; i < count; ++i) {
     const uint16_t bits = kFromF32(from[i]);
     std::memcpy(to + i * sizeof(bits), &bits, sizeof(bits));
   }
 }
 
-}  // namespace
+float FromBf16(uint16_t bits) { return ToF32(Bf16{bits}); }
+uint16_t IntoBf16(float value) { return ToBf16(value).bits; }
 
-float Bf16ToF32(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
+// Elements that go through f32 at a time.
+constexpr int64_t kPiece = 1024;
+
+}  // namespace
 
 float F16ToF32(uint16_t bits) {
   const uint32_t sign = (bits & 0x8000u) << 16;
@@ -39,12 +45,6 @@ float F16ToF32(uint16_t bits) {
   }
   const uint32_t wide_exponent = exponent == 0x1f ? 0xff : exponent - 15 + 127;
   return std::bit_cast<float>(sign | wide_exponent << 23 | fraction << 13);
-}
-
-uint16_t F32ToBf16(float value) {
-  const uint32_t bits = std::bit_cast<uint32_t>(value);
-  if (std::isnan(value)) return static_cast<uint16_t>(bits >> 16 | 0x40);  // Kept from being 0.
-  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 uint16_t F32ToF16(float value) {
@@ -66,9 +66,9 @@ void ConvertToF32(DType dtype, const std::byte* from, int64_t count, float* to) 
       std::memcpy(to, from, count * sizeof(float));
       return;
     case DType::kBf16:
-      return Widen<Bf16ToF32>(from, count, to);
+      return WidenEach<FromBf16>(from, count, to);
     case DType::kF16:
-      return Widen<F16ToF32>(from, count, to);
+      return WidenEach<F16ToF32>(from, count, to);
   }
   LOG(FATAL) << "dtype " << static_cast<int>(dtype);
 }
@@ -79,11 +79,26 @@ void ConvertFromF32(DType dtype, const float* from, int64_t count, std::byte* to
       std::memcpy(to, from, count * sizeof(float));
       return;
     case DType::kBf16:
-      return Narrow<F32ToBf16>(from, count, to);
+      return NarrowEach<IntoBf16>(from, count, to);
     case DType::kF16:
-      return Narrow<F32ToF16>(from, count, to);
+      return NarrowEach<F32ToF16>(from, count, to);
   }
   LOG(FATAL) << "dtype " << static_cast<int>(dtype);
+}
+
+void Convert(DType from_dtype, const std::byte* from, int64_t count, DType to_dtype,
+             std::byte* to) {
+  const int64_t from_bytes = BytesPerElement(from_dtype), to_bytes = BytesPerElement(to_dtype);
+  if (from_dtype == to_dtype) {
+    std::memcpy(to, from, count * to_bytes);
+    return;
+  }
+  float wide[kPiece];
+  for (int64_t first = 0; first < count; first += kPiece) {
+    const int64_t piece = std::min(kPiece, count - first);
+    ConvertToF32(from_dtype, from + first * from_bytes, piece, wide);
+    ConvertFromF32(to_dtype, wide, piece, to + first * to_bytes);
+  }
 }
 
 }  // namespace alchemist

@@ -1,5 +1,6 @@
 #include "model/weight_loader.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
@@ -16,9 +17,9 @@ constexpr int64_t kInPlace = -1;
 
 int64_t RoundUp(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-bool UsableInPlace(const SafetensorsTensor& tensor) {
-  return tensor.dtype == DType::kF32 &&
-         reinterpret_cast<uintptr_t>(tensor.data) % alignof(float) == 0;
+bool UsableInPlace(const SafetensorsTensor& tensor, DType dtype) {
+  return tensor.dtype == dtype &&
+         reinterpret_cast<uintptr_t>(tensor.data) % BytesPerElement(dtype) == 0;
 }
 
 // A tied head is stored as the embedding, as the head, or as both; Hugging Face lets the embedding
@@ -45,11 +46,18 @@ absl::Status CheckAllKnown(const std::vector<WeightRole>& roles, const WeightFil
 }  // namespace
 
 absl::StatusOr<WeightLoader> WeightLoader::Create(const ModelConfig& config,
-                                                  const WeightFiles& files, ModelWeights& weights) {
+                                                  const WeightFiles& files,
+                                                  std::optional<DType> dtype,
+                                                  ModelWeights& weights) {
   WeightLoader loader(config, weights);
   const std::vector<WeightRole> roles = WeightRoles(config, weights);
   RETURN_IF_ERROR(CheckAllKnown(roles, files, config));
   for (const WeightRole& role : roles) RETURN_IF_ERROR(loader.Add(role, files));
+  const bool all_bf16 =
+      std::all_of(loader.sources_.begin(), loader.sources_.end(),
+                  [](const Source& source) { return source.tensor->dtype == DType::kBf16; });
+  loader.dtype_ = dtype.value_or(all_bf16 ? DType::kBf16 : DType::kF32);
+  loader.PlaceAll();
   return loader;
 }
 
@@ -68,13 +76,16 @@ absl::Status WeightLoader::Add(WeightRole role, const WeightFiles& files) {
         found.file->path(), ": ", found.tensor->name, ": shape is ",
         ShapeString(found.tensor->shape), ", config.json makes it ", ShapeString(role.shape)));
   }
-  int64_t offset = kInPlace;
-  if (!UsableInPlace(*found.tensor)) {
-    offset = converted_bytes_;
-    converted_bytes_ += RoundUp(found.tensor->elements * BytesPerElement(DType::kF32));
-  }
-  sources_.push_back({std::move(role), found.tensor, offset});
+  sources_.push_back({std::move(role), found.tensor, kInPlace});
   return absl::OkStatus();
+}
+
+void WeightLoader::PlaceAll() {
+  for (Source& source : sources_) {
+    if (UsableInPlace(*source.tensor, dtype_)) continue;
+    source.converted_offset = converted_bytes_;
+    converted_bytes_ += RoundUp(source.tensor->elements * BytesPerElement(dtype_));
+  }
 }
 
 bool WeightLoader::uses_files() const {
@@ -88,8 +99,8 @@ void WeightLoader::Convert(std::byte* to) const {
   for (const Source& source : sources_) {
     if (source.converted_offset == kInPlace) continue;
     const SafetensorsTensor& tensor = *source.tensor;
-    ConvertToF32(tensor.dtype, tensor.data, tensor.elements,
-                 reinterpret_cast<float*>(to + source.converted_offset));
+    alchemist::Convert(tensor.dtype, tensor.data, tensor.elements, dtype_,
+                       to + source.converted_offset);
   }
 }
 
@@ -98,7 +109,7 @@ void WeightLoader::Bind(const std::byte* converted) const {
     const std::byte* data = source.converted_offset == kInPlace
                                 ? source.tensor->data
                                 : converted + source.converted_offset;
-    *source.role.view = {data, source.role.rows(), source.role.width(), DType::kF32};
+    *source.role.view = {data, source.role.rows(), source.role.width(), dtype_};
   }
   if (config_.tied_head) weights_.head.values = weights_.embedding;
 }

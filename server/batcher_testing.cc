@@ -24,15 +24,15 @@ constexpr int64_t kStepsMax = 100'000;
 TestServing::TestServing(TestServingOptions options) {
   ModelConfig config = TinyModelConfig(options.family);
   config.eos_ids = options.eos_ids;
-  model_ = RandomModelForTest(config, 1, machine_.device);
+  model_ = RandomModelForTest(config, 1, machine_.device, options.dtype);
   auto tokenizer = Tokenizer::Parse(kLlama2Style, "tokenizer.json");
   CHECK(tokenizer.ok()) << tokenizer.status();
   tokenizer_ = *std::move(tokenizer);
-  layout_ = std::make_unique<ActivationLayout>(config, DType::kF32, kLowestTrainedLayer);
+  layout_ = std::make_unique<ActivationLayout>(config, options.dtype, kLowestTrainedLayer);
   StoreOptions store;
   store.layers = config.layers;
   store.block_layers = config.layers + 1;
-  store.kv_page_bytes = 2 * kKvPageTokens * config.kv_width() * BytesPerElement(DType::kF32);
+  store.kv_page_bytes = 2 * kKvPageTokens * config.kv_width() * BytesPerElement(options.dtype);
   const int64_t kv_bytes = (store.kv_page_bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
   store.page_bytes = kPageBytes;
   store.serving_kv_bytes = options.serving_kv_pages * kv_bytes;

@@ -20,6 +20,7 @@ namespace alchemist {
 
 struct TestServingOptions {
   ModelFamily family = ModelFamily::kLlama;
+  DType dtype = DType::kF32;
   std::vector<int32_t> eos_ids;  // None: answers end by their length.
   int64_t record_pages = 4096;   // Of 4 KiB, for records.
   int64_t serving_kv_pages = 256;

@@ -29,6 +29,9 @@
 #include "server/server_runtime.h"
 
 ABSL_FLAG(std::string, model, "", "Hugging Face directory of the base model (required).");
+ABSL_FLAG(std::string, dtype, "auto",
+          "Type of weights, activations and K/V: f32, bf16, or auto: bf16 when all weights are "
+          "stored so, else f32. What is stored in another type is converted once.");
 ABSL_FLAG(std::string, listen_address, "127.0.0.1:50051",
           "Address of the gRPC services; port 0 takes a free one. Loopback only: there is no "
           "authentication yet.");
@@ -121,6 +124,7 @@ absl::StatusOr<ServerOptions> OptionsFromFlags() {
   if (resolved == nullptr) return ErrnoStatus("--model", absl::GetFlag(FLAGS_model));
   options.model_directory = resolved;
   free(resolved);
+  ASSIGN_OR_RETURN(options.dtype, ParseModelDType(absl::GetFlag(FLAGS_dtype)));
   options.runtime_dir = absl::GetFlag(FLAGS_runtime_dir);
   options.registry.data_dir = absl::GetFlag(FLAGS_data_dir);
   ASSIGN_OR_RETURN(options.registry.adapter, AdapterConfigFromFlags());

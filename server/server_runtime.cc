@@ -43,8 +43,11 @@ absl::Status ServerRuntime::Check(const ServerOptions& options) {
 }
 
 absl::Status ServerRuntime::LoadModel() {
-  ASSIGN_OR_RETURN(model_, Model::Load(options_.model_directory));
+  ASSIGN_OR_RETURN(model_, Model::Load(options_.model_directory, options_.dtype));
   ASSIGN_OR_RETURN(tokenizer_, Tokenizer::Load(options_.model_directory));
+  const SharedMemory* const converted = model_->converted();
+  LOG(INFO) << "computing in " << DTypeName(model_->dtype()) << ", "
+            << (converted == nullptr ? 0 : converted->bytes()) << " bytes of weights converted";
   const int64_t vocab = model_->config().vocab;
   if (tokenizer_->vocab_size() > vocab) {
     return absl::InvalidArgumentError(
@@ -124,6 +127,7 @@ absl::Status ServerRuntime::ListenForTrainer() {
   reply.page_bytes = StoreOptions().page_bytes;
   reply.generations_bytes = store_->generations().bytes();
   reply.lowest_trained_layer = layout_->lowest_trained_layer();
+  reply.dtype = model_->dtype();
   listen.fds = {store_->arena().fd(), store_->generations().fd(), server_page_.fd()};
   if (const SharedMemory* converted = model_->converted(); converted != nullptr) {
     reply.converted_bytes = converted->bytes();

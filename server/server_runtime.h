@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -26,6 +27,7 @@ namespace alchemist {
 
 struct ServerOptions {
   std::string model_directory;
+  std::optional<DType> dtype;         // Of Model::Load.
   std::string runtime_dir;            // Sockets: store.sock, link.sock.
   AdapterRegistry::Options registry;  // Holds data_dir.
   ServingLoopOptions loop;

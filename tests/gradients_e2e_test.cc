@@ -34,12 +34,15 @@ constexpr int64_t kPromptLengths[] = {1, 31, 32, 33, 47, 48, 49, 63, 64, 65, 96,
 
 class GradientsE2eTest : public ::testing::Test {
  protected:
-  void RunAllSteps(const std::string& model_directory);
+  // `dtype`: a --dtype for all three processes. `computed_in`: what the server must say of it.
+  void RunAllSteps(const std::string& model_directory, const std::string& dtype,
+                   const std::string& computed_in);
 
   // Completions of prompts of every length, each with feedback; waits until it is all done.
   void GiveFeedback(TestDaemons& daemons, const std::string& round, uint64_t seed);
   void CompareWithOffline(const TestDaemons& daemons, const std::string& model_directory,
-                          const std::string& dump, const std::string& step);
+                          const std::string& dtype, const std::string& dump,
+                          const std::string& step);
 
   int64_t prompt_tokens_ = 0;  // Of all completions that got feedback.
   int64_t steps_compared_ = 0;
@@ -78,7 +81,8 @@ void GradientsE2eTest::GiveFeedback(TestDaemons& daemons, const std::string& rou
 
 void GradientsE2eTest::CompareWithOffline(const TestDaemons& daemons,
                                           const std::string& model_directory,
-                                          const std::string& dump, const std::string& step) {
+                                          const std::string& dtype, const std::string& dump,
+                                          const std::string& step) {
   const std::string items_file = absl::StrCat(dump, "/", step, ".items.jsonl");
   const absl::StatusOr<std::string> items = ReadFile(items_file, kItemsBytesMax);
   ASSERT_OK(items);
@@ -97,8 +101,8 @@ void GradientsE2eTest::CompareWithOffline(const TestDaemons& daemons,
   const std::string output = absl::StrCat(dump, "/", step, ".offline.safetensors");
   auto offline = Process::Start(
       {.command = {ProgramPath("trainer/alchemist-trainer"), "--offline_items=" + items_file,
-                   "--model=" + model_directory, "--adapters=" + dump + "/adapters",
-                   "--output=" + output, "--threads=1"},
+                   "--model=" + model_directory, "--dtype=" + dtype,
+                   "--adapters=" + dump + "/adapters", "--output=" + output, "--threads=1"},
        .environment = {},
        .log_path = daemons.directory() + "/offline.log"});
   ASSERT_OK(offline);
@@ -122,10 +126,12 @@ void GradientsE2eTest::CompareWithOffline(const TestDaemons& daemons,
   ++steps_compared_;
 }
 
-void GradientsE2eTest::RunAllSteps(const std::string& model_directory) {
+void GradientsE2eTest::RunAllSteps(const std::string& model_directory, const std::string& dtype,
+                                   const std::string& computed_in) {
   TestDaemons daemons(model_directory);
   const std::string dump = daemons.directory() + "/dump";
-  ASSERT_OK(daemons.StartServer({.flags = {"--rows_per_step=48"}}));
+  ASSERT_OK(daemons.StartServer({.flags = {"--rows_per_step=48", "--dtype=" + dtype}}));
+  EXPECT_TRUE(absl::StrContains(daemons.Logs(), computed_in)) << daemons.Logs();
   // Whatever the drift, served records are used: equality must not depend on how far weights moved.
   ASSERT_OK(daemons.StartTrainer(
       {.flags = {"--dump_gradients=" + dump, "--drift_max=1e9", "--repeat_drift_max=1e9",
@@ -149,7 +155,7 @@ void GradientsE2eTest::RunAllSteps(const std::string& model_directory) {
   for (const auto& entry : std::filesystem::directory_iterator(dump)) {
     const std::string name = entry.path().filename();
     if (!absl::EndsWith(name, ".items.jsonl")) continue;
-    CompareWithOffline(daemons, model_directory, dump, name.substr(0, name.find('.')));
+    CompareWithOffline(daemons, model_directory, dtype, dump, name.substr(0, name.find('.')));
     ASSERT_FALSE(HasFatalFailure()) << daemons.Logs();
   }
   EXPECT_GE(steps_compared_, 4);
@@ -157,23 +163,48 @@ void GradientsE2eTest::RunAllSteps(const std::string& model_directory) {
   EXPECT_GT(adapters_.size(), 1u);
 }
 
+struct Param {
+  ModelFamily family;
+  DType dtype;  // Of the file, and so of everything.
+};
+
 class FamilyGradientsE2eTest : public GradientsE2eTest,
-                               public ::testing::WithParamInterface<ModelFamily> {};
+                               public ::testing::WithParamInterface<Param> {};
 
 TEST_P(FamilyGradientsE2eTest, ReuseGivesTheBitsOfATrainerThatNeverAttached) {
-  const std::string model = absl::StrCat(::testing::TempDir(), "/m", static_cast<int>(GetParam()));
-  ASSERT_OK(WriteTestModel(GetParam(), model));
-  RunAllSteps(model);
+  const std::string dtype = DTypeName(GetParam().dtype);
+  const std::string model =
+      absl::StrCat(::testing::TempDir(), "/", ModelTypeName(GetParam().family), "_", dtype);
+  ASSERT_OK(WriteTestModel(GetParam().family, model, GetParam().dtype));
+  RunAllSteps(model, "auto",
+              absl::StrCat("computing in ", dtype, ", 0 bytes of weights converted"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, FamilyGradientsE2eTest,
-                         ::testing::Values(ModelFamily::kLlama, ModelFamily::kMistral,
-                                           ModelFamily::kQwen2, ModelFamily::kQwen3));
+                         ::testing::Values(Param{ModelFamily::kLlama, DType::kF32},
+                                           Param{ModelFamily::kMistral, DType::kF32},
+                                           Param{ModelFamily::kQwen2, DType::kF32},
+                                           Param{ModelFamily::kQwen3, DType::kF32},
+                                           Param{ModelFamily::kLlama, DType::kBf16},
+                                           Param{ModelFamily::kMistral, DType::kBf16},
+                                           Param{ModelFamily::kQwen2, DType::kBf16},
+                                           Param{ModelFamily::kQwen3, DType::kBf16}),
+                         [](const auto& info) {
+                           return absl::StrCat(ModelTypeName(info.param.family), "_",
+                                               DTypeName(info.param.dtype));
+                         });
+
+// The trainer maps the weights that the server rounded.
+TEST_F(GradientsE2eTest, ReuseGivesTheSameBitsOnConvertedWeights) {
+  const std::string model = absl::StrCat(::testing::TempDir(), "/converted");
+  ASSERT_OK(WriteTestModel(ModelFamily::kLlama, model, DType::kF16));
+  RunAllSteps(model, "bf16", "computing in bf16, ");
+}
 
 TEST_F(GradientsE2eTest, ReuseGivesTheSameBitsOnRealWeights) {
   const char* data = std::getenv("ALCHEMIST_DATA");
   if (data == nullptr) GTEST_SKIP() << "ALCHEMIST_DATA is not set";
-  RunAllSteps(absl::StrCat(data, "/models/tinystories-656K"));
+  RunAllSteps(absl::StrCat(data, "/models/tinystories-656K"), "auto", "computing in f32, 0 bytes");
 }
 
 }  // namespace

@@ -76,9 +76,8 @@ std::vector<float> Flatten(const std::vector<KvRun>& runs) {
   std::vector<float> values;
   for (const KvRun& run : runs) {
     for (const ConstTensorView& view : {run.k, run.v}) {
-      for (int64_t row = 0; row < view.rows; ++row) {
-        values.insert(values.end(), view.Row<float>(row), view.Row<float>(row) + view.width);
-      }
+      const std::vector<float> of_view = Flatten(RowPieces(view));
+      values.insert(values.end(), of_view.begin(), of_view.end());
     }
   }
   return values;
@@ -111,12 +110,13 @@ void ExpectSameRecord(const PromptRecord& got, const PromptRecord& own, const st
   }
 }
 
-class ServedRecordTest : public testing::TestWithParam<ModelFamily> {};
+class ServedRecordTest : public testing::TestWithParam<PassTestParam> {};
 
 TEST_P(ServedRecordTest, IsBitwiseWhatTheTrainersOwnForwardPassRecords) {
   for (const int64_t rows_per_step : {7, 512}) {
     TestServingOptions options;
-    options.family = GetParam();
+    options.family = GetParam().family;
+    options.dtype = GetParam().dtype;
     options.batcher.scheduler.rows_per_step = rows_per_step;
     Lending lending(options);
     TestServing& serving = lending.serving();
@@ -138,8 +138,8 @@ TEST_P(ServedRecordTest, IsBitwiseWhatTheTrainersOwnForwardPassRecords) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, ServedRecordTest, testing::ValuesIn(kFamiliesForTest),
-                         [](const auto& info) { return ModelTypeName(info.param); });
+INSTANTIATE_TEST_SUITE_P(Families, ServedRecordTest, testing::ValuesIn(kPassTestParams),
+                         kPassTestName);
 
 class MalformedRecordTest : public testing::Test {
  protected:

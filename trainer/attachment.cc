@@ -18,7 +18,7 @@ absl::StatusOr<std::unique_ptr<Attachment>> Attachment::Create(
   const AttachReply& info = attachment->reader_->info();
   ASSIGN_OR_RETURN(
       attachment->model_,
-      Model::LoadShared(info.model_directory, info.base_digest,
+      Model::LoadShared(info.model_directory, info.base_digest, info.dtype,
                         attachment->reader_->TakeConvertedWeights(), info.converted_bytes));
   const Model& model = *attachment->model_;
   if (info.lowest_trained_layer < 0 || info.lowest_trained_layer >= model.config().layers) {

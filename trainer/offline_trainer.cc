@@ -80,7 +80,8 @@ absl::StatusOr<OfflineBatch> ReadItems(const OfflineOptions& options, const Mode
 }  // namespace
 
 absl::Status RunOffline(const OfflineOptions& options, Device& device, Stream& stream) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<const Model> model, Model::Load(options.model_directory));
+  ASSIGN_OR_RETURN(const std::unique_ptr<const Model> model,
+                   Model::Load(options.model_directory, options.dtype));
   ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer,
                    Tokenizer::Load(options.model_directory));
   RETURN_IF_ERROR(MatmulSelfTest(model->MatmulShapes(), model->dtype()));

@@ -4,19 +4,22 @@
 #define ALCHEMIST_TRAINER_OFFLINE_TRAINER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/status.h"
 #include "kernels/device.h"
 #include "kernels/stream.h"
+#include "kernels/tensor_view.h"
 
 namespace alchemist {
 
 struct OfflineOptions {
   std::string model_directory;
-  std::string items_file;    // step-<n>.items.jsonl of a gradient dump.
-  std::string adapters_dir;  // The dump's adapters/ folder.
-  std::string output_file;   // A safetensors file, as the dump's.
+  std::optional<DType> dtype;  // Of Model::Load; the server's, for its bits.
+  std::string items_file;      // step-<n>.items.jsonl of a gradient dump.
+  std::string adapters_dir;    // The dump's adapters/ folder.
+  std::string output_file;     // A safetensors file, as the dump's.
   int64_t forward_rows = 512;
 };
 

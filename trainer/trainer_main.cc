@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -20,7 +21,9 @@
 #include "kernels/cpu_device.h"
 #include "kernels/matmul.h"
 #include "kernels/stream.h"
+#include "kernels/tensor_view.h"
 #include "kernels/worker_pool.h"
+#include "model/model.h"
 #include "trainer/attachment.h"
 #include "trainer/idle_priority.h"
 #include "trainer/offline_trainer.h"
@@ -62,6 +65,8 @@ ABSL_FLAG(std::string, offline_items, "",
           "Without a server: the gradient of the items in this file of a dump, see --model, "
           "--adapters, --output.");
 ABSL_FLAG(std::string, model, "", "Offline: Hugging Face directory.");
+ABSL_FLAG(std::string, dtype, "auto",
+          "Offline: the server's --dtype. (An attached trainer computes in the server's type.)");
 ABSL_FLAG(std::string, adapters, "", "Offline: adapters/ of the dump.");
 ABSL_FLAG(std::string, output, "", "Offline: safetensors file to write.");
 
@@ -120,7 +125,7 @@ struct Process {
   std::unique_ptr<WorkerPool> pool;
   std::unique_ptr<Stream> stream;
   std::unique_ptr<TrainerState> state;
-  bool self_tested = false;
+  std::optional<DType> self_tested;  // The type that MatmulSelfTest was called with.
 };
 
 v1::Hello HelloOf(const Attachment& attachment, const TrainerState& state) {
@@ -173,10 +178,9 @@ absl::Status RunSession(Process& process) {
         TrainerState::Open(absl::GetFlag(FLAGS_checkpoint_dir), process.options.optimizer,
                            attachment->model(), attachment->tokenizer_digest()));
   }
-  if (!process.self_tested) {
-    const Model& model = attachment->model();
+  if (const Model& model = attachment->model(); process.self_tested != model.dtype()) {
     RETURN_IF_ERROR(MatmulSelfTest(model.MatmulShapes(), model.dtype()));
-    process.self_tested = true;
+    process.self_tested = model.dtype();
   }
   const AttachReply& info = attachment->reader().info();
   const std::unique_ptr<ServerLink> link = ServerLink::Connect(
@@ -263,6 +267,7 @@ absl::Status RunAttached() {
 absl::Status RunOfflineFromFlags() {
   OfflineOptions options;
   options.model_directory = absl::GetFlag(FLAGS_model);
+  ASSIGN_OR_RETURN(options.dtype, ParseModelDType(absl::GetFlag(FLAGS_dtype)));
   options.items_file = absl::GetFlag(FLAGS_offline_items);
   options.adapters_dir = absl::GetFlag(FLAGS_adapters);
   options.output_file = absl::GetFlag(FLAGS_output);
