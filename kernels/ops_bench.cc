@@ -16,8 +16,10 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "base/status.h"
 #include "kernels/accumulate.h"
 #include "kernels/attention.h"
+#include "kernels/bf16.h"
 #include "kernels/log_prob.h"
 #include "kernels/lora.h"
 #include "kernels/matmul.h"
@@ -37,20 +39,27 @@ constexpr AttentionShape kAttention = {9, 3, 64, 0.125f};
 using Clock = std::chrono::steady_clock;
 
 // A matrix of small values that are not all the same.
-class Matrix {
+template <typename T>
+class MatrixOf {
  public:
-  Matrix(int64_t rows, int64_t width) : rows_(rows), width_(width), values_(rows * width) {
+  MatrixOf(int64_t rows, int64_t width) : rows_(rows), width_(width), values_(rows * width) {
     for (size_t i = 0; i < values_.size(); ++i) {
-      values_[i] = static_cast<float>(i * 2654435761u % 1000) * 1e-4f - 0.05f;
+      const float value = static_cast<float>(i * 2654435761u % 1000) * 1e-4f - 0.05f;
+      if constexpr (DTypeOf<T>::kValue == DType::kF32) {
+        values_[i] = value;
+      } else {
+        values_[i] = ToBf16(value);
+      }
     }
   }
-  TensorView view() { return {values_.data(), rows_, width_, DType::kF32}; }
-  absl::Span<float> values() { return absl::MakeSpan(values_); }
+  TensorView view() { return {values_.data(), rows_, width_, DTypeOf<T>::kValue}; }
+  absl::Span<T> values() { return absl::MakeSpan(values_); }
 
  private:
   int64_t rows_, width_;
-  std::vector<float> values_;
+  std::vector<T> values_;
 };
+using Matrix = MatrixOf<float>;
 
 // The best of several runs of work(i) on every thread at once, in seconds.
 double BestSeconds(WorkerPool& pool, const std::function<void(int64_t)>& work) {
@@ -108,12 +117,15 @@ void Report(const std::string& name, const char* unit, double amount, double pea
   })->UseRealTime();
 }
 
+// What is stored as T, and the f32 results.
+template <typename T>
 struct Operands {
-  Matrix x{kRows, kHidden}, y{kRows, kFfn}, w{kFfn, kHidden}, dw{kFfn, kHidden};
+  MatrixOf<T> x{kRows, kHidden}, w{kFfn, kHidden}, head{kVocab, kHidden};
+  MatrixOf<T> q{1024, 576}, k{1024, 192}, v{1024, 192}, out{1024, 576};
+  Matrix dx{kRows, kHidden}, y{kRows, kFfn}, dw{kFfn, kHidden};
   Matrix a{kRank, kHidden}, b{kFfn, kRank}, u{kRows, kRank}, da{kRank, kHidden}, db{kFfn, kRank};
-  Matrix head{kVocab, kHidden}, logits{8, kVocab}, unit{64, kHidden};
-  Matrix q{1024, 576}, k{1024, 192}, v{1024, 192}, out{1024, 576}, dq{1024, 576}, lse{1024, 9};
-  Matrix dk{1024, 192}, dv{1024, 192};
+  Matrix logits{8, kVocab}, unit{64, kHidden};
+  Matrix dout{1024, 576}, dq{1024, 576}, lse{1024, 9}, dk{1024, 192}, dv{1024, 192};
   std::vector<int32_t> positions = std::vector<int32_t>(1024);
   std::vector<int32_t> targets = std::vector<int32_t>(64, 7);
   std::vector<float> log_probs = std::vector<float>(64);
@@ -122,76 +134,95 @@ struct Operands {
   std::vector<LoraSegment> lora;
 };
 
-void RegisterMatmuls(Operands& o, Stream& stream, double flops, double bytes) {
+template <typename T>
+std::string Name(const std::string& op) {
+  return DTypeOf<T>::kValue == DType::kF32 ? op : op + "_" + DTypeName(DTypeOf<T>::kValue);
+}
+
+template <typename T>
+void RegisterMatmuls(Operands<T>& o, Stream& stream, double flops, double bytes) {
   const WeightView w = {o.w.view(), {}}, head = {o.head.view(), {}};
   const double product = 2.0 * kRows * kHidden * kFfn;
-  Report("matmul_forward_512", "GFLOP/s", product, flops, [=, &o, &stream] {
+  Report(Name<T>("matmul_forward_512"), "GFLOP/s", product, flops, [=, &o, &stream] {
     MatmulForward(o.x.view(), w, o.y.view(), RowPhase::kPrefill, stream);
   });
-  Report("matmul_input_gradient_512", "GFLOP/s", product, flops, [=, &o, &stream] {
-    MatmulInputGradient(o.y.view(), w, o.x.view(), Accumulate::kNo, stream);
+  Report(Name<T>("matmul_input_gradient_512"), "GFLOP/s", product, flops, [=, &o, &stream] {
+    MatmulInputGradient(o.y.view(), w, o.dx.view(), Accumulate::kNo, stream);
   });
-  Report("matmul_weight_gradient_512", "GFLOP/s", product, flops,
+  Report(Name<T>("matmul_weight_gradient_512"), "GFLOP/s", product, flops,
          [&] { MatmulWeightGradient(o.y.view(), o.x.view(), o.dw.view(), stream); });
   for (int64_t rows : {1, 8}) {
-    Report("matmul_decode_" + std::to_string(rows), "GB/s", 4.0 * kVocab * kHidden, bytes,
-           [=, &o, &stream] {
+    Report(Name<T>("matmul_decode_" + std::to_string(rows)), "GB/s",
+           static_cast<double>(sizeof(T)) * kVocab * kHidden, bytes, [=, &o, &stream] {
              MatmulForward(o.x.view().Rows(0, rows), head, o.logits.view().Rows(0, rows),
                            RowPhase::kDecode, stream);
            });
   }
 }
 
-void RegisterLoraAndHead(Operands& o, Stream& stream, double flops) {
+template <typename T>
+void RegisterLoraAndHead(Operands<T>& o, Stream& stream, double flops) {
   o.lora = {{0, kRows, {o.a.view(), o.b.view(), 2}}};
   const double pair = 2.0 * kRows * kRank * (kHidden + kFfn);
-  Report("outer_products_512", "GFLOP/s", pair, flops, [&] {
+  Report(Name<T>("outer_products_512"), "GFLOP/s", pair, flops, [&] {
     AccumulateOuterProducts(o.u.view(), o.x.view(), o.da.view(), stream);
     AccumulateOuterProducts(o.y.view(), o.u.view(), o.db.view(), stream);
   });
-  Report("lora_forward_512", "GFLOP/s", pair, flops,
+  Report(Name<T>("lora_forward_512"), "GFLOP/s", pair, flops,
          [&] { LoraForward(o.x.view(), o.lora, o.y.view(), RowPhase::kPrefill, stream); });
   const double backward = pair * 2 + 2.0 * kRows * kRank * kHidden;
-  Report("lora_backward_512", "GFLOP/s", backward, flops, [&] {
-    LoraBackward(o.x.view(), o.y.view(), o.lora, o.x.view(), o.da.view(), o.db.view(), stream);
+  Report(Name<T>("lora_backward_512"), "GFLOP/s", backward, flops, [&] {
+    LoraBackward(o.x.view(), o.y.view(), o.lora, o.dx.view(), o.da.view(), o.db.view(), stream);
   });
-  Report("log_prob_gradient_64", "GFLOP/s", 4.0 * 64 * kHidden * kVocab, flops, [&] {
+  Report(Name<T>("log_prob_gradient_64"), "GFLOP/s", 4.0 * 64 * kHidden * kVocab, flops, [&] {
     LogProb(o.x.view().Rows(0, 64), {o.head.view(), {}}, o.targets, absl::MakeSpan(o.log_probs),
             {o.unit.view(), {}, {}}, stream);
   });
 }
 
-void RegisterAttention(Operands& o, Stream& stream, double flops, double bytes) {
+template <typename T>
+void RegisterAttention(Operands<T>& o, Stream& stream, double flops, double bytes) {
   std::iota(o.positions.begin(), o.positions.end(), 0);
   o.kv = {{o.k.view(), o.v.view(), 0}};
   o.kv_grad = {{o.dk.view(), o.dv.view(), 0}};
   const double forward = 4.0 * 1024 * 1024 / 2 * 576;
-  Report("attention_forward_1024", "GFLOP/s", forward, flops, [&] {
+  Report(Name<T>("attention_forward_1024"), "GFLOP/s", forward, flops, [&] {
     AttentionForward(kAttention, {{0, o.positions, o.kv}}, o.q.view(), o.out.view(), o.lse.view(),
                      stream);
   });
-  Report("attention_backward_1024", "GFLOP/s", 2.5 * forward, flops, [&] {
+  Report(Name<T>("attention_backward_1024"), "GFLOP/s", 2.5 * forward, flops, [&] {
     AttentionBackward(kAttention, {{0, o.positions, o.kv, o.kv_grad}}, o.q.view(), o.out.view(),
-                      o.lse.view(), o.out.view(), o.dq.view(), stream);
+                      o.lse.view(), o.dout.view(), o.dq.view(), stream);
   });
-  Report("attention_decode_at_1024", "GB/s", 4.0 * 1024 * 2 * 192, bytes, [&] {
-    const absl::Span<const int32_t> last = absl::MakeConstSpan(o.positions).last(1);
-    AttentionForward(kAttention, {{0, last, o.kv}}, o.q.view().Rows(0, 1), o.out.view().Rows(0, 1),
-                     o.lse.view().Rows(0, 1), stream);
-  });
+  Report(Name<T>("attention_decode_at_1024"), "GB/s",
+         static_cast<double>(sizeof(T)) * 1024 * 2 * 192, bytes, [&] {
+           const absl::Span<const int32_t> last = absl::MakeConstSpan(o.positions).last(1);
+           AttentionForward(kAttention, {{0, last, o.kv}}, o.q.view().Rows(0, 1),
+                            o.out.view().Rows(0, 1), o.lse.view().Rows(0, 1), stream);
+         });
+}
+
+template <typename T>
+void RegisterAll(Operands<T>& operands, Stream& stream, double flops, double bytes) {
+  RegisterMatmuls(operands, stream, flops, bytes);
+  RegisterLoraAndHead(operands, stream, flops);
+  RegisterAttention(operands, stream, flops, bytes);
 }
 
 int Main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   WorkerPool pool({.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))});
   Stream stream(&pool);
+  // Where the CPU multiplies bf16 itself, forward products in bf16 can be above this f32 peak.
+  const absl::Status status = MatmulSelfTest({{kHidden, kFfn}, {kHidden, kVocab}}, DType::kBf16);
+  if (!status.ok()) std::fprintf(stderr, "%s\n", status.ToString().c_str());
   const double flops = PeakFlops(pool), bytes = PeakBytes(pool);
   std::printf("%d threads, %s; peak %.1f GFLOP/s, %.1f GB/s read\n", pool.threads(),
               MatmulDescription().c_str(), flops * 1e-9, bytes * 1e-9);
-  Operands operands;
-  RegisterMatmuls(operands, stream, flops, bytes);
-  RegisterLoraAndHead(operands, stream, flops);
-  RegisterAttention(operands, stream, flops, bytes);
+  Operands<float> f32;
+  Operands<Bf16> bf16;
+  RegisterAll(f32, stream, flops, bytes);
+  RegisterAll(bf16, stream, flops, bytes);
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }
