@@ -15,43 +15,12 @@
 #include "kernels/testing.h"
 #include "model/backward.h"
 #include "model/pass_testing.h"
-#include "model/random_model.h"
 #include "model/reference_model.h"
 
 namespace alchemist {
 namespace {
 
 constexpr int64_t kLength = 7;
-
-// Small enough for a forward pass per weight.
-ModelConfig SmallConfig(ModelFamily family) {
-  ModelConfig config = TinyModelConfig(family);
-  config.layers = 2;
-  config.hidden = 12;
-  config.ffn = 14;
-  config.heads = 2;
-  config.kv_heads = 1;
-  config.head_dim = 8;
-  config.vocab = 17;
-  return config;
-}
-
-// d objective / d tensor, one complex step an element. Real's smallest normal number is far below
-// the square of the step that the products of two steps come to.
-template <typename Real>
-std::vector<Real> StepGradient(const ReferenceModel<std::complex<Real>>& model,
-                               std::vector<std::complex<Real>>& tensor,
-                               const std::vector<int32_t>& tokens,
-                               const std::vector<ReferenceTarget>& targets) {
-  constexpr Real kStep = sizeof(Real) == 4 ? Real(1e-18) : Real(1e-100);
-  std::vector<Real> gradient;
-  for (std::complex<Real>& element : tensor) {
-    element.imag(kStep);
-    gradient.push_back(model.Objective(tokens, targets).imag() / kStep);
-    element.imag(0);
-  }
-  return gradient;
-}
 
 class Errors {
  public:
@@ -73,7 +42,7 @@ class Errors {
 class BackwardReferenceTest : public testing::TestWithParam<PassTestParam> {
  protected:
   BackwardReferenceTest()
-      : config_(SmallConfig(GetParam().family)),
+      : config_(SmallConfigForTest(GetParam().family)),
         model_(RandomModelForTest(config_, 1, machine_.device, GetParam().dtype)),
         adapter_(RandomAdapterForTest(config_, 2)) {
     Random random(3);
@@ -124,8 +93,9 @@ TEST_P(BackwardReferenceTest, AdapterGradients) {
         const size_t i = errors.count();
         errors.Add(
             reference_tensors[i].name, Flatten(got),
-            StepGradient(naive, naive_tensors[i].tensor->values, text_.tokens, targets_),
-            StepGradient(reference, reference_tensors[i].tensor->values, text_.tokens, targets_));
+            ObjectiveGradient(naive, naive_tensors[i].tensor->values, text_.tokens, targets_),
+            ObjectiveGradient(reference, reference_tensors[i].tensor->values, text_.tokens,
+                              targets_));
       }
     }
   }
@@ -147,10 +117,10 @@ TEST_P(BackwardReferenceTest, FullGradients) {
   for (size_t i = 0; i < reference_tensors.size(); ++i) {
     for (const ParameterSet::Named& got : gradients->tensors()) {
       if (got.name != reference_tensors[i].name) continue;
-      errors.Add(
-          got.name, Flatten(got.tensor),
-          StepGradient(naive, naive_tensors[i].tensor->values, text_.tokens, targets_),
-          StepGradient(reference, reference_tensors[i].tensor->values, text_.tokens, targets_));
+      errors.Add(got.name, Flatten(got.tensor),
+                 ObjectiveGradient(naive, naive_tensors[i].tensor->values, text_.tokens, targets_),
+                 ObjectiveGradient(reference, reference_tensors[i].tensor->values, text_.tokens,
+                                   targets_));
     }
   }
   EXPECT_EQ(errors.count(), gradients->tensors().size());

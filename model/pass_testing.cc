@@ -8,6 +8,7 @@
 #include "base/logging.h"
 #include "kernels/bf16.h"
 #include "model/kv_chain.h"
+#include "model/random_model.h"
 #include "model/trainable_model.h"
 #include "model/weight_roles.h"
 
@@ -63,6 +64,18 @@ class Bf16Model : public Model {
 };
 
 }  // namespace
+
+ModelConfig SmallConfigForTest(ModelFamily family) {
+  ModelConfig config = TinyModelConfig(family);
+  config.layers = 2;
+  config.hidden = 12;
+  config.ffn = 14;
+  config.heads = 2;
+  config.kv_heads = 1;
+  config.head_dim = 8;
+  config.vocab = 17;
+  return config;
+}
 
 std::unique_ptr<const Model> RandomModelForTest(const ModelConfig& config, uint64_t seed,
                                                 Device& device, DType dtype) {

@@ -46,6 +46,9 @@ struct TestMachine {
   Stream stream;
 };
 
+// A config of the family with less of everything, for references that run a pass per weight.
+ModelConfig SmallConfigForTest(ModelFamily family);
+
 // The same weights for every type, but rounded.
 std::unique_ptr<const Model> RandomModelForTest(const ModelConfig& config, uint64_t seed,
                                                 Device& device, DType dtype = DType::kF32);

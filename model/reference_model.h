@@ -325,6 +325,23 @@ std::vector<typename ReferenceModel<T>::Named> ReferenceModel<T>::Weights() {
   return named;
 }
 
+// d objective / d tensor, a tensor of `model`, one complex step an element. Real's smallest normal
+// number is far below the square of the step that the products of two steps come to.
+template <typename Real>
+std::vector<Real> ObjectiveGradient(const ReferenceModel<std::complex<Real>>& model,
+                                    std::vector<std::complex<Real>>& tensor,
+                                    absl::Span<const int32_t> tokens,
+                                    absl::Span<const ReferenceTarget> targets) {
+  constexpr Real kStep = sizeof(Real) == 4 ? Real(1e-18) : Real(1e-100);
+  std::vector<Real> gradient;
+  for (std::complex<Real>& element : tensor) {
+    element.imag(kStep);
+    gradient.push_back(model.Objective(tokens, targets).imag() / kStep);
+    element.imag(0);
+  }
+  return gradient;
+}
+
 }  // namespace alchemist
 
 #endif  // ALCHEMIST_MODEL_REFERENCE_MODEL_H_
