@@ -42,9 +42,15 @@ class AttachTest : public testing::Test {
     options.block_tensors = {{0, 4, 8 * 4, false}};
     store_ = *ActivationStore::Create(options, kCanary);
     server_page_ = *SharedMemory::Create("server-page", kControlPageBytes);
+    Listen(DType::kBf16);
+  }
+
+  void Listen(DType dtype) {
+    const StoreOptions options;
     AttachListener::Options listen;
     listen.socket_path = path_;
-    listen.reply.arena_bytes = options.arena_bytes;
+    listen.reply.dtype = dtype;
+    listen.reply.arena_bytes = store_->arena().bytes();
     listen.reply.page_bytes = options.page_bytes;
     listen.reply.generations_bytes = store_->generations().bytes();
     listen.reply.store_epoch = 9;
@@ -175,6 +181,16 @@ TEST_F(AttachTest, TalkingOnTheSocketEndsTheSessionAndLeaksNothing) {
       listener_->EndSession(event.session_epoch);
     }
     EXPECT_LE(OpenDescriptors(), before + 1) << "round " << round;
+  }
+}
+
+TEST_F(AttachTest, TheReplyNamesTheModelsType) {
+  EXPECT_EQ((*StoreReader::Attach(path_))->info().dtype, DType::kBf16);
+  for (const DType dtype : {DType::kF16, static_cast<DType>(7)}) {
+    listener_.reset();
+    Listen(dtype);
+    const absl::Status status = StoreReader::Attach(path_).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
   }
 }
 
