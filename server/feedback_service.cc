@@ -54,7 +54,8 @@ absl::Status CheckRequest(const v1::SubmitFeedbackRequest& request) {
 
 v1::FeedbackState StateOf(const FeedbackRow& row) {
   if (!row.trainable || !row.superseded_by.empty()) return v1::FEEDBACK_STATE_STORED;
-  if (row.done) return v1::FEEDBACK_STATE_DONE;
+  if (row.end == TrainingEnd::kQuarantined) return v1::FEEDBACK_STATE_QUARANTINED;
+  if (row.end == TrainingEnd::kDone) return v1::FEEDBACK_STATE_DONE;
   return row.passes > 0 ? v1::FEEDBACK_STATE_TRAINING : v1::FEEDBACK_STATE_QUEUED;
 }
 

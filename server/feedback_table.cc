@@ -48,7 +48,7 @@ absl::StatusOr<FeedbackRow> ReadRow(const Query& query) {
   row.trainable = query.Int64(11) != 0;
   row.superseded_by = query.Text(12);
   row.passes = query.Int64(13);
-  row.done = query.Int64(14) != 0;
+  row.end = static_cast<TrainingEnd>(query.Int64(14));
   row.record_reused = query.Int64(15) != 0;
   if (!query.IsNull(17)) row.first_revision = {query.Text(16), query.Int64(17), query.Text(18)};
   return row;
@@ -180,11 +180,17 @@ absl::StatusOr<int64_t> FeedbackTable::CountUnfinished() {
 
 absl::Status FeedbackTable::RecordPasses(absl::Span<const FeedbackProgress> changed) {
   for (const FeedbackProgress& progress : changed) {
-    ASSIGN_OR_RETURN(Query query, database_->Prepare("UPDATE feedback SET passes = ?2, done = ?3 "
-                                                     "WHERE feedback_id = ?1"));
-    RETURN_IF_ERROR(query.Bind(progress.feedback_id, progress.passes, progress.done).Run());
+    ASSIGN_OR_RETURN(
+        Query query,
+        database_->Prepare("UPDATE feedback SET passes = ?2, done = IIF(done > 1, done, ?3) "
+                           "WHERE feedback_id = ?1"));
+    RETURN_IF_ERROR(
+        query.Bind(progress.feedback_id, progress.passes, static_cast<int32_t>(progress.end))
+            .Run());
     if (database_->rows_changed() == 0) return UnknownFeedback(progress.feedback_id);
-    if (progress.done) RETURN_IF_ERROR(OfferForReplay(progress.feedback_id));
+    if (progress.end == TrainingEnd::kDone) {
+      RETURN_IF_ERROR(OfferForReplay(progress.feedback_id));
+    }
   }
   return absl::OkStatus();
 }
@@ -209,8 +215,9 @@ absl::Status FeedbackTable::MarkRecordReused(absl::Span<const std::string> feedb
 
 absl::Status FeedbackTable::ResetPasses(absl::Span<const FeedbackProgress> all) {
   {
-    ASSIGN_OR_RETURN(Query query, database_->Prepare("UPDATE feedback SET passes = 0, done = 0 "
-                                                     "WHERE passes <> 0 OR done <> 0"));
+    ASSIGN_OR_RETURN(Query query, database_->Prepare(
+                                      "UPDATE feedback SET passes = 0, done = IIF(done > 1, done, "
+                                      "0) WHERE passes <> 0 OR done = 1"));
     RETURN_IF_ERROR(query.Run());
   }
   RETURN_IF_ERROR(replay_->RemoveAllCorrections());

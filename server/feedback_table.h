@@ -50,8 +50,9 @@ class FeedbackTable {
   absl::StatusOr<std::vector<UnfinishedFeedback>> Unfinished(int64_t after_seq, int64_t limit);
   absl::StatusOr<int64_t> CountUnfinished();
 
-  // Notes what a new checkpoint changed. FAILED_PRECONDITION when it names feedback that is not in
-  // this log: then it is another log's checkpoint, and the caller rolls back.
+  // Notes what a new checkpoint changed; a quarantine is for good. FAILED_PRECONDITION when it
+  // names feedback that is not in this log: then it is another log's checkpoint, and the caller
+  // rolls back.
   absl::Status RecordPasses(absl::Span<const FeedbackProgress> changed);
   absl::Status MarkRecordReused(absl::Span<const std::string> feedback_ids);
   // Replaces all that is known of passes by a checkpoint's whole list: the trainer may have come

@@ -91,7 +91,7 @@ TEST_F(FeedbackTableTest, KeepsWhatWasSentOverARestart) {
   EXPECT_EQ(row.submitted_unix_us, sent.submitted_unix_us);
   EXPECT_TRUE(row.trainable);
   EXPECT_EQ(row.passes, 0);
-  EXPECT_FALSE(row.done);
+  EXPECT_EQ(row.end, TrainingEnd::kOpen);
   EXPECT_FALSE(row.first_revision.has_value());
 }
 
@@ -163,7 +163,7 @@ TEST_F(FeedbackTableTest, ACorrectionWinsOverALaterRating) {
 
 TEST_F(FeedbackTableTest, ListsAndResendsInPagesInTheOrderOfAdmission) {
   for (int i = 1; i <= 5; ++i) Add(TestRating(absl::StrCat("fb-", i), "cmpl-1", 1));
-  ASSERT_TRUE(RecordPasses({{"fb-2", 8, true}}).ok());
+  ASSERT_TRUE(RecordPasses({{"fb-2", 8, TrainingEnd::kDone}}).ok());
   EXPECT_THAT(Unfinished(0, 2), ElementsAre("fb-1", "fb-3"));
   EXPECT_THAT(Unfinished(3, 2), ElementsAre("fb-4", "fb-5"));
   EXPECT_EQ(CountUnfinished(), 4);
@@ -179,7 +179,7 @@ TEST_F(FeedbackTableTest, ListsAndResendsInPagesInTheOrderOfAdmission) {
 
 TEST_F(FeedbackTableTest, ACheckpointsListReplacesWhatWasRecorded) {
   for (int i = 1; i <= 3; ++i) Add(TestRating(absl::StrCat("fb-", i), "cmpl-1", 1));
-  ASSERT_TRUE(RecordPasses({{"fb-1", 8, true}, {"fb-2", 3, false}}).ok());
+  ASSERT_TRUE(RecordPasses({{"fb-1", 8, TrainingEnd::kDone}, {"fb-2", 3}}).ok());
   const absl::Status marked = Transact(log_.get(), [](FeedbackLog& l) {
     return l.feedback().MarkRecordReused({"fb-1", "fb-2"});
   });
@@ -187,7 +187,7 @@ TEST_F(FeedbackTableTest, ACheckpointsListReplacesWhatWasRecorded) {
   EXPECT_THAT(Unfinished(), ElementsAre("fb-2", "fb-3"));
 
   // The trainer is back with an older checkpoint.
-  const std::vector<FeedbackProgress> all = {{"fb-1", 5, false}};
+  const std::vector<FeedbackProgress> all = {{"fb-1", 5}};
   const absl::Status reset =
       Transact(log_.get(), [&](FeedbackLog& l) { return l.feedback().ResetPasses(all); });
   ASSERT_TRUE(reset.ok()) << reset;
@@ -200,16 +200,28 @@ TEST_F(FeedbackTableTest, ACheckpointsListReplacesWhatWasRecorded) {
 
 TEST_F(FeedbackTableTest, ACheckpointOfAnotherLogChangesNothing) {
   Add(TestRating("fb-1", "cmpl-1", 1));
-  ASSERT_TRUE(RecordPasses({{"fb-1", 2, false}}).ok());
-  EXPECT_EQ(RecordPasses({{"fb-1", 4, false}, {"fb-unknown", 1, false}}).code(),
+  ASSERT_TRUE(RecordPasses({{"fb-1", 2}}).ok());
+  EXPECT_EQ(RecordPasses({{"fb-1", 4}, {"fb-unknown", 1}}).code(),
             absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(RecordPasses({{"fb-1", -1, false}}).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(RecordPasses({{"fb-1", -1}}).code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(Get("fb-1").passes, 2);
+}
+
+TEST_F(FeedbackTableTest, AQuarantineOutlivesTheCheckpointThatMadeIt) {
+  Add(TestRating("fb-1", "cmpl-1", 1));
+  ASSERT_TRUE(RecordPasses({{"fb-1", 2, TrainingEnd::kQuarantined}}).ok());
+  const std::vector<FeedbackProgress> older = {{"fb-1", 1}};
+  const absl::Status reset =
+      Transact(log_.get(), [&](FeedbackLog& l) { return l.feedback().ResetPasses(older); });
+  ASSERT_TRUE(reset.ok()) << reset;
+  EXPECT_THAT(Unfinished(), ElementsAre());
+  EXPECT_EQ(Get("fb-1").end, TrainingEnd::kQuarantined);
+  EXPECT_EQ(Get("fb-1").passes, 1);
 }
 
 TEST_F(FeedbackTableTest, ASupersededRatingStaysUntrainedAfterACheckpointIsLost) {
   Add(TestRating("fb-rating", "cmpl-1", 1));
-  ASSERT_TRUE(RecordPasses({{"fb-rating", 1, false}}).ok());
+  ASSERT_TRUE(RecordPasses({{"fb-rating", 1}}).ok());
   Add(TestCorrection("fb-correction", "cmpl-1", "text"));
   const absl::Status reset =
       Transact(log_.get(), [](FeedbackLog& l) { return l.feedback().ResetPasses({}); });

@@ -125,7 +125,10 @@ std::vector<FeedbackProgress> ProgressOf(
     const google::protobuf::RepeatedPtrField<v1::FeedbackPassCount>& passes) {
   std::vector<FeedbackProgress> progress;
   for (const v1::FeedbackPassCount& count : passes) {
-    progress.push_back({count.feedback_id(), count.passes(), count.done()});
+    const TrainingEnd end = count.quarantined() ? TrainingEnd::kQuarantined
+                            : count.done()      ? TrainingEnd::kDone
+                                                : TrainingEnd::kOpen;
+    progress.push_back({count.feedback_id(), count.passes(), end});
   }
   return progress;
 }

@@ -45,6 +45,14 @@ enum class Disposition : int32_t {
   kRejected = 6,
 };
 
+// How far training has come with a feedback, as its row says.
+enum class TrainingEnd : int32_t {
+  kOpen = 0,  // Passes are, or may be, to be made.
+  kDone = 1,  // No further pass will be made, says the trainer's newest checkpoint.
+  kQuarantined =
+      2,  // Nor here, whatever checkpoint it comes back with: its gradient is not finite.
+};
+
 // What the client sent, and what the server knew when it came.
 struct NewFeedback {
   std::string feedback_id;
@@ -66,7 +74,7 @@ struct FeedbackRow : NewFeedback {
   bool trainable = false;     // Some pass is, or was, to be made over it.
   std::string superseded_by;  // The correction that took a rating's place, if any: not trained.
   int64_t passes = 0;         // In the lineage of the trainer's newest checkpoint.
-  bool done = false;          // No further pass will be made.
+  TrainingEnd end = TrainingEnd::kOpen;
   bool record_reused = false;
   std::optional<RevisionId> first_revision;  // The first published one it took part in.
 };
@@ -75,7 +83,7 @@ struct FeedbackRow : NewFeedback {
 struct FeedbackProgress {
   std::string feedback_id;
   int64_t passes = 0;
-  bool done = false;
+  TrainingEnd end = TrainingEnd::kOpen;
 };
 
 struct FeedbackPasses {

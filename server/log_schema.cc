@@ -77,7 +77,7 @@ CREATE TABLE feedback (
   trainable INTEGER NOT NULL,
   superseded_by TEXT NOT NULL DEFAULT '',
   passes INTEGER NOT NULL DEFAULT 0 CHECK (passes >= 0),
-  done INTEGER NOT NULL DEFAULT 0,
+  done INTEGER NOT NULL DEFAULT 0,  -- TrainingEnd of log_rows.h.
   record_reused INTEGER NOT NULL DEFAULT 0,
   first_revision INTEGER,
   UNIQUE (tenant, idempotency_key)

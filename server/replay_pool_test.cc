@@ -118,14 +118,15 @@ TEST(ReplayPoolTest, ACorrectionJoinsWhenItIsDone) {
     EXPECT_TRUE(status.ok()) << status;
   };
   EXPECT_THAT(corrections(), IsEmpty()) << "first it makes its passes";
-  note({{"fb-1", 3, false}, {"fb-2", 8, true}, {"fb-3", 8, true}}, /*reset=*/false);
+  note({{"fb-1", 3}, {"fb-2", 8, TrainingEnd::kDone}, {"fb-3", 8, TrainingEnd::kDone}},
+       /*reset=*/false);
   const ReplayCandidate second = {"cmpl-1", "fb-2"};
   EXPECT_THAT(corrections(), ElementsAre(second)) << "a rating's answer is drawn as an answer";
   EXPECT_THAT(Draw(log.get(), 10), ElementsAre("cmpl-2"));
-  note({{"fb-1", 8, true}, {"fb-2", 8, true}}, /*reset=*/false);
+  note({{"fb-1", 8, TrainingEnd::kDone}, {"fb-2", 8, TrainingEnd::kDone}}, /*reset=*/false);
   const ReplayCandidate first = {"cmpl-0", "fb-1"};
   EXPECT_THAT(corrections(), UnorderedElementsAre(first, second));
-  note({{"fb-1", 8, true}, {"fb-2", 5, false}}, /*reset=*/true);
+  note({{"fb-1", 8, TrainingEnd::kDone}, {"fb-2", 5}}, /*reset=*/true);
   EXPECT_THAT(corrections(), ElementsAre(first)) << "an older checkpoint came back";
 }
 

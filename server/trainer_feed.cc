@@ -33,7 +33,7 @@ void RaisePasses(const std::vector<FeedbackPasses>& lineage,
   for (const FeedbackPasses& held : lineage) {
     const auto it = index.find(held.feedback_id);
     if (it == index.end()) {
-      passes.push_back({held.feedback_id, held.passes, false});
+      passes.push_back({held.feedback_id, held.passes});
     } else {
       passes[it->second].passes = std::max(passes[it->second].passes, held.passes);
     }

@@ -441,7 +441,8 @@ TEST_F(TrainerFeedTest, HalfOfAReplayBatchAreCorrectionsThatAreDone) {
                 for (const char* id : {"d", "e"}) {
                   RETURN_IF_ERROR(log.completions().Add(TestCompletion(id)));
                 }
-                return log.feedback().RecordPasses({{{"a", 8, true}, {"c", 8, true}}});
+                return log.feedback().RecordPasses(
+                    {{{"a", 8, TrainingEnd::kDone}, {"c", 8, TrainingEnd::kDone}}});
               }).ok());
   AddRecord("of-a");
   Ask(5, 0, 4);

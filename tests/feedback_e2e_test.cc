@@ -2,11 +2,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <limits>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "model/safetensors.h"
+#include "model/tokenizer.h"
 #include "tests/assert_ok.h"
 #include "tests/test_daemons.h"
 #include "tests/test_model.h"
@@ -234,6 +239,71 @@ TEST_F(FeedbackE2eTest, FeedbackWaitsForATrainerAndSurvivesRestarts) {
   ids.push_back(later);
   ExpectAllDoneOnce(ids);
   EXPECT_EQ(daemons_.client().GetStatus()->feedback_queued(), 0);
+}
+
+// Overwrites the embedding of `text`'s only token: whatever reads it computes NaN and nothing else.
+absl::Status PoisonToken(const std::string& model_directory, const std::string& text) {
+  ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::Load(model_directory));
+  ASSIGN_OR_RETURN(const std::vector<int32_t> tokens, tokenizer->EncodeContinuation(text));
+  const std::string path = model_directory + "/model.safetensors";
+  ASSIGN_OR_RETURN(std::string content, ReadFile(path, int64_t{1} << 30));
+  ASSIGN_OR_RETURN(const std::vector<SafetensorsTensor> tensors, ParseSafetensors(content, path));
+  for (const SafetensorsTensor& tensor : tensors) {
+    if (tensor.name != "model.embed_tokens.weight") continue;
+    const int64_t row_bytes = tensor.bytes() / tensor.shape[0];
+    const size_t row = reinterpret_cast<const char*>(tensor.data) - content.data() +
+                       static_cast<size_t>(tokens.at(0) * row_bytes);
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    std::memcpy(content.data() + row, &nan, sizeof(nan));
+    return WriteFileSynced(path, content);
+  }
+  return absl::NotFoundError(path + ": no embedding");
+}
+
+TEST(NonFiniteFeedbackE2eTest, OneNonFiniteGradientEndsItsOwnFeedbackOnly) {
+  // Head and embedding are two tensors, so that only inputs can be poisoned.
+  const std::string model = ::testing::TempDir() + "/poisoned_model";
+  ASSERT_OK(WriteTestModel(ModelFamily::kQwen2, model));
+  ASSERT_OK(PoisonToken(model, "~"));
+  TestDaemons daemons(model);
+  ASSERT_OK(daemons.StartServer());
+  ASSERT_OK(daemons.StartTrainer());
+  ASSERT_OK(daemons.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
+  ASSERT_OK(daemons.client().PauseTraining());  // So that all of it is one batch.
+  std::vector<std::string> good;
+  std::string bad;
+  for (int i = 0; i < 5; ++i) {
+    const auto answer =
+        daemons.client().Complete(GreedyRequest(absl::StrCat("question ", i), /*max_tokens=*/4));
+    ASSERT_OK(answer);
+    const auto feedback = daemons.client().SubmitFeedback(
+        CorrectionOf(answer->final.completion_id(), absl::StrCat("k", i), i == 2 ? "~x" : "right"));
+    ASSERT_OK(feedback);
+    if (i == 2) {
+      bad = feedback->feedback_id();
+    } else {
+      good.push_back(feedback->feedback_id());
+    }
+  }
+  ASSERT_OK(daemons.client().ResumeTraining());
+  ASSERT_OK(daemons.WaitForServed(good));
+  for (const std::string& id : good) EXPECT_EQ(daemons.client().GetFeedback(id)->passes(), kPasses);
+  ASSERT_OK(daemons.WaitFor("the quarantine", [&] {
+    const auto feedback = daemons.client().GetFeedback(bad);
+    return feedback.ok() && feedback->state() == v1::FEEDBACK_STATE_QUARANTINED;
+  }));
+  const auto quarantined = daemons.client().GetFeedback(bad);
+  ASSERT_OK(quarantined);
+  EXPECT_EQ(quarantined->passes(), 0);
+  EXPECT_FALSE(quarantined->has_first_revision());
+  EXPECT_EQ(daemons.client().GetStatus()->feedback_queued(), 0);
+  // A trainer that comes back does not try it again.
+  ASSERT_OK(daemons.StopTrainer());
+  ASSERT_OK(daemons.StartTrainer());
+  ASSERT_OK(daemons.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
+  EXPECT_EQ(daemons.client().GetFeedback(bad)->state(), v1::FEEDBACK_STATE_QUARANTINED);
+  EXPECT_OK(daemons.StopTrainer());
+  EXPECT_OK(daemons.StopServer());
 }
 
 }  // namespace

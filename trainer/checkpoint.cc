@@ -42,6 +42,7 @@ nlohmann::json ToJson(const CheckpointState& state) {
   nlohmann::json passes = nlohmann::json::object();
   for (const auto& [id, count] : state.passes) {
     passes[id] = {{"passes", count.passes}, {"done", count.done}};
+    if (count.quarantined) passes[id]["quarantined"] = true;
   }
   return {{"format", 1},
           {"step", state.step},
@@ -80,6 +81,7 @@ absl::StatusOr<CheckpointState> FromJson(const JsonNode& node) {
     PassCount& count = state.passes[id];
     ASSIGN_OR_RETURN(count.passes, entry.IntegerOr("passes", 0, 0, kCountMax));
     ASSIGN_OR_RETURN(count.done, entry.BoolOr("done", false));
+    ASSIGN_OR_RETURN(count.quarantined, entry.BoolOr("quarantined", false));
   }
   ASSIGN_OR_RETURN(const JsonNode lineage, node.Get("lineage"));
   RETURN_IF_ERROR(lineage.ExpectObject());

@@ -33,6 +33,10 @@ std::vector<PooledItem*> ItemPool::NextBatch(const BatchLimits& limits) {
   std::vector<PooledItem*> batch;
   int64_t tokens = 0;
   for (PooledItem* item : order) {
+    if (item->alone) {
+      if (batch.empty()) return {item};
+      continue;
+    }
     tokens += item->item.tokens();
     const bool full = static_cast<int64_t>(batch.size()) == limits.items_max;
     if (!batch.empty() && (full || tokens > limits.tokens_max)) break;
@@ -43,6 +47,7 @@ std::vector<PooledItem*> ItemPool::NextBatch(const BatchLimits& limits) {
 
 void ItemPool::Passed(PooledItem& item) {
   ++item.passes;
+  item.alone = false;
   item.turn = next_turn_++;
 }
 

@@ -1,6 +1,6 @@
 // ItemPool: the feedback the trainer still makes passes over, and the choice of the next batch:
 // items without a pass first, in order of arrival, then those with the fewest passes that waited
-// longest. Owned by the trainer's loop.
+// longest. Items marked `alone` are batches of their own. Owned by the trainer's loop.
 #ifndef ALCHEMIST_TRAINER_ITEM_POOL_H_
 #define ALCHEMIST_TRAINER_ITEM_POOL_H_
 
@@ -28,6 +28,7 @@ struct PooledItem {
   TrainingItem item;
   std::optional<RecordDescriptor> lease;  // A served record, until it is used or given back.
   std::optional<KeptPrompt> kept;
+  bool alone = false;  // It was in a batch whose gradient was not finite: is it the culprit?
   int64_t passes = 0;
   int64_t turn = 0;  // Of arrival, then of the last pass: who waited longest.
 };
@@ -45,7 +46,7 @@ class ItemPool {
 
   // At least one item when the pool has any: a single one may exceed tokens_max.
   std::vector<PooledItem*> NextBatch(const BatchLimits& limits);
-  // The item made a pass: it goes to the back.
+  // The item made a pass: it goes to the back, and need not be alone any more.
   void Passed(PooledItem& item);
   void Remove(const std::string& item_id);
 

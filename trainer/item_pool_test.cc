@@ -78,6 +78,17 @@ TEST_F(ItemPoolTest, ABatchKeepsBothLimitsButIsNeverEmpty) {
   EXPECT_TRUE(pool_.NextBatch({}).empty());
 }
 
+TEST_F(ItemPoolTest, AnItemThatMustBeAloneIsUntilItHasPassed) {
+  for (const char* id : {"a", "b", "c"}) ASSERT_TRUE(Add(Item(id)));
+  for (const char* id : {"a", "b"}) pool_.items().at(id)->alone = true;
+  const std::vector<PooledItem*> first = pool_.NextBatch({});
+  EXPECT_THAT(Ids(first), ElementsAre("a"));
+  pool_.Passed(*first[0]);
+  EXPECT_THAT(Ids(pool_.NextBatch({})), ElementsAre("b"));
+  pool_.Remove("b");
+  EXPECT_THAT(Ids(pool_.NextBatch({})), ElementsAre("c", "a"));
+}
+
 TEST_F(ItemPoolTest, AnItemIsTakenOnce) {
   ASSERT_TRUE(Add(Item("a", 10)));
   EXPECT_FALSE(Add(Item("a", 40)));

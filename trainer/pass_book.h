@@ -12,7 +12,8 @@ namespace alchemist {
 
 struct PassCount {
   int64_t passes = 0;
-  bool done = false;  // No further pass will be made.
+  bool done = false;         // No further pass will be made.
+  bool quarantined = false;  // Done because its own gradient was not finite.
 };
 
 class PassBook {

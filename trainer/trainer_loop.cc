@@ -175,9 +175,11 @@ bool TrainerLoop::ReplayIsReady() {
   if (replay_arrived_) return true;
   const int64_t now_us = parts_.clock->MonotonicUs();
   if (replay_requested_) return now_us >= replay_deadline_us_;
+  const std::vector<PooledItem*> batch = pool_.NextBatch(options_.batch);
+  if (batch[0]->alone) return true;  // It runs without.
   v1::TrainerMessage message;
-  message.mutable_item_request()->set_replay_items(std::max(
-      options_.replay_items_min, static_cast<int64_t>(pool_.NextBatch(options_.batch).size())));
+  message.mutable_item_request()->set_replay_items(
+      std::max(options_.replay_items_min, static_cast<int64_t>(batch.size())));
   parts_.link->Send(std::move(message));
   replay_requested_ = true;
   replay_deadline_us_ = now_us + options_.replay_wait_us;
@@ -213,6 +215,7 @@ absl::Status TrainerLoop::SaveState() {
     entry.set_feedback_id(id);
     entry.set_passes(count.passes);
     entry.set_done(count.done);
+    entry.set_quarantined(count.quarantined);
   }
   *progress.mutable_tokens() = tokens_;
   tokens_.Clear();

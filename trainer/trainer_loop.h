@@ -99,6 +99,7 @@ class TrainerLoop {
   void ReleaseAll(PooledItem& item);
   void AfterPass(const std::vector<PooledItem*>& batch, size_t feedback_items,
                  const std::vector<Source>& sources, const StepOutcome& outcome);
+  void OnNotFinite(const std::vector<PooledItem*>& batch, size_t feedback_items);
   void Count(const PooledItem& item, const Source& source, bool prompt_run);
   void KeepPrompts(const std::vector<PooledItem*>& batch, size_t feedback_items,
                    const std::vector<Source>& sources, const StepOutcome& outcome);

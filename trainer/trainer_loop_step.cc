@@ -16,6 +16,7 @@ namespace alchemist {
 absl::Status TrainerLoop::Step() {
   std::vector<PooledItem*> batch = pool_.NextBatch(options_.batch);
   const size_t feedback_items = batch.size();
+  if (batch[0]->alone) return RunBatch(std::move(batch), feedback_items);
   std::vector<PooledItem> replay = std::exchange(replay_, {});
   replay_requested_ = false;
   replay_arrived_ = false;
@@ -62,11 +63,7 @@ absl::Status TrainerLoop::RunBatch(std::vector<PooledItem*> batch, size_t feedba
   if (!options_.dump_gradients.empty()) RETURN_IF_ERROR(DumpStep(batch, sources));
   const Optimizer::Update update = parts_.state->Step(*gradients_, *parts_.stream);
   if (!update.applied) {
-    LOG(ERROR) << "the gradient is not finite: the step is skipped";
-    for (size_t i = 0; i < feedback_items; ++i) {
-      parts_.state->MarkDone(batch[i]->item.item_id);
-      pool_.Remove(batch[i]->item.item_id);
-    }
+    OnNotFinite(batch, feedback_items);
     return absl::OkStatus();
   }
   KILL_POINT("trainer.step_applied");
@@ -77,6 +74,24 @@ absl::Status TrainerLoop::RunBatch(std::vector<PooledItem*> batch, size_t feedba
   AfterPass(batch, feedback_items, sources, *outcome);
   unpublished_ = true;
   return absl::OkStatus();
+}
+
+// Each item of the batch is tried again alone, without replay and from its tokens only, so that the
+// one whose own gradient is not finite ends and no other does.
+void TrainerLoop::OnNotFinite(const std::vector<PooledItem*>& batch, size_t feedback_items) {
+  LOG(ERROR) << "the gradient of " << batch.size() << " items is not finite: the step is skipped";
+  if (!batch[0]->alone) {
+    for (size_t i = 0; i < feedback_items; ++i) {
+      batch[i]->alone = true;
+      batch[i]->kept.reset();
+    }
+    return;
+  }
+  const std::string id = batch[0]->item.item_id;
+  LOG(ERROR) << id << ": quarantined, its own gradient is not finite";
+  parts_.state->Quarantine(id);
+  pool_.Remove(id);
+  unpublished_ = true;  // The next progress tells the server.
 }
 
 // A record serves while the weights have not moved too far from those that made it; everything of

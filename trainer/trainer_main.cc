@@ -141,6 +141,7 @@ v1::Hello HelloOf(const Attachment& attachment, const TrainerState& state) {
     entry.set_feedback_id(id);
     entry.set_passes(count.passes);
     entry.set_done(count.done);
+    entry.set_quarantined(count.quarantined);
   }
   return hello;
 }

@@ -88,6 +88,11 @@ void TrainerState::MarkDone(const std::string& feedback_id) {
   has_checkpoint_ = false;
 }
 
+void TrainerState::Quarantine(const std::string& feedback_id) {
+  passes_.Set(feedback_id, {passes_.Get(feedback_id).passes, /*done=*/true, /*quarantined=*/true});
+  has_checkpoint_ = false;
+}
+
 void TrainerState::RaisePasses(const std::string& feedback_id, int64_t passes) {
   PassCount count = passes_.Get(feedback_id);
   if (count.passes >= passes) return;

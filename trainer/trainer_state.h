@@ -42,6 +42,8 @@ class TrainerState {
   Optimizer::Update Step(AdapterGradients& ascent, Stream& stream);
   void AddPass(const std::string& feedback_id, bool done);
   void MarkDone(const std::string& feedback_id);
+  // Done with what it has: its own gradient is not finite.
+  void Quarantine(const std::string& feedback_id);
   // The server knows of more passes than the checkpoint: they are in the weights we begin with.
   void RaisePasses(const std::string& feedback_id, int64_t passes);
 
