@@ -163,8 +163,10 @@ bool ActivationStore::Holds(uint64_t record_id) const {
   return it != records_.end() && it->second.state == State::kSealed;
 }
 
-const RecordIdentity& ActivationStore::Identity(uint64_t record_id) const {
-  return Get(record_id).identity;
+std::set<uint64_t> ActivationStore::Revisions() const {
+  std::set<uint64_t> revisions;
+  for (const auto& [id, record] : records_) revisions.insert(record.identity.revision);
+  return revisions;
 }
 
 int64_t ActivationStore::EvictOlderThan(int64_t begun_before_us) {

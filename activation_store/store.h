@@ -18,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -70,8 +71,9 @@ class ActivationStore {
   void Abort(uint64_t record_id);                 // FILLING -> FREE.
   // The running request that reads a record's K/V is done with it.
   void Unpin(uint64_t record_id);
-  bool Holds(uint64_t record_id) const;                      // SEALED or LEASED.
-  const RecordIdentity& Identity(uint64_t record_id) const;  // REQUIRES: Holds.
+  bool Holds(uint64_t record_id) const;  // SEALED or LEASED.
+  // The revisions that made the records, those still FILLING included.
+  std::set<uint64_t> Revisions() const;
   // SEALED -> FREE for unleased, unpinned records begun before `begun_before_us`.
   int64_t EvictOlderThan(int64_t begun_before_us);
 

@@ -1,10 +1,15 @@
 #include "server/adapter_registry.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/kill_point.h"
@@ -13,11 +18,10 @@
 namespace alchemist {
 namespace {
 
+// Also its entry in the folder above, where a crash could leave the log without the directory.
 absl::Status MakeDirectory(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) return absl::UnavailableError(absl::StrCat(path, ": ", error.message()));
-  return absl::OkStatus();
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return ErrnoStatus("mkdir", path);
+  return SyncDirectory(absl::StrCat(path, "/.."));
 }
 
 absl::Status RemoveTree(const std::string& path) {
@@ -40,7 +44,8 @@ absl::StatusOr<std::unique_ptr<AdapterRegistry>> AdapterRegistry::Open(const Opt
                                                                        const Clock* clock,
                                                                        FeedbackLog& log) {
   std::unique_ptr<AdapterRegistry> registry(new AdapterRegistry(options, model, clock));
-  RETURN_IF_ERROR(MakeDirectory(absl::StrCat(registry->revisions_dir(), "/", kDefaultAdapter)));
+  RETURN_IF_ERROR(MakeDirectory(registry->revisions_dir()));
+  RETURN_IF_ERROR(MakeDirectory(registry->AdapterDirectory()));
   // Candidates of a trainer that is gone were never accepted.
   RETURN_IF_ERROR(RemoveTree(registry->incoming_dir()));
   RETURN_IF_ERROR(MakeDirectory(registry->incoming_dir()));
@@ -50,6 +55,8 @@ absl::StatusOr<std::unique_ptr<AdapterRegistry>> AdapterRegistry::Open(const Opt
     row = log.revisions().FindAdapter(kDefaultAdapter);
   }
   if (!row.ok()) return row.status();
+  ASSIGN_OR_RETURN(const std::set<int64_t> kept, registry->Kept(log));
+  RETURN_IF_ERROR(registry->RemoveAllBut(kept));
   ASSIGN_OR_RETURN(registry->serving_, registry->Load(row->serving));
   registry->config_ = registry->serving_->adapter->config();
   return registry;
@@ -65,8 +72,16 @@ absl::Status AdapterRegistry::CreateFirstRevision(FeedbackLog& log) const {
   return log.revisions().CreateAdapter(kDefaultAdapter, adapter->digest(), clock_->WallUs());
 }
 
+std::string AdapterRegistry::AdapterDirectory() const {
+  return absl::StrCat(revisions_dir(), "/", kDefaultAdapter);
+}
+
 std::string AdapterRegistry::DirectoryOf(int64_t number) const {
-  return absl::StrCat(revisions_dir(), "/", kDefaultAdapter, "/", number);
+  return absl::StrCat(AdapterDirectory(), "/", number);
+}
+
+bool AdapterRegistry::HasDirectory(int64_t number) const {
+  return access(DirectoryOf(number).c_str(), F_OK) == 0;
 }
 
 absl::StatusOr<std::shared_ptr<const ServedRevision>> AdapterRegistry::Load(
@@ -109,6 +124,12 @@ void AdapterRegistry::DropOldSessions() {
   });
 }
 
+std::set<int64_t> AdapterRegistry::SessionRevisions() const {
+  std::set<int64_t> numbers;
+  for (const auto& [id, session] : sessions_) numbers.insert(session.revision->id.number);
+  return numbers;
+}
+
 absl::StatusOr<std::shared_ptr<const LoraAdapter>> AdapterRegistry::CheckCandidate(
     const PublishCandidate& candidate) const {
   if (!IsPlainName(candidate.directory)) {
@@ -130,18 +151,16 @@ absl::StatusOr<std::shared_ptr<const LoraAdapter>> AdapterRegistry::CheckCandida
   return adapter;
 }
 
-absl::StatusOr<std::shared_ptr<const ServedRevision>> AdapterRegistry::Commit(
-    const PublishCandidate& candidate, std::shared_ptr<const LoraAdapter> adapter, int64_t number,
-    FeedbackLog& log) const {
+absl::Status AdapterRegistry::PutInPlace(const PublishCandidate& candidate, int64_t number) const {
   const std::string from = absl::StrCat(incoming_dir(), "/", candidate.directory);
-  const std::string to = DirectoryOf(number);
-  // The log may run this twice: the second time the directory stands in its place already.
-  if (std::filesystem::exists(from)) {
-    RETURN_IF_ERROR(RemoveTree(to));
-    if (std::rename(from.c_str(), to.c_str()) != 0) return ErrnoStatus("rename", from);
+  if (std::rename(from.c_str(), DirectoryOf(number).c_str()) != 0) {
+    return ErrnoStatus("rename", from);
   }
-  RETURN_IF_ERROR(SyncDirectory(absl::StrCat(revisions_dir(), "/", kDefaultAdapter)));
-  KILL_POINT("publish.renamed");
+  return SyncDirectory(AdapterDirectory());
+}
+
+absl::Status AdapterRegistry::Commit(const PublishCandidate& candidate, int64_t number,
+                                     FeedbackLog& log) const {
   RevisionRow row;
   row.revision = {kDefaultAdapter, number, candidate.digest};
   row.parent = candidate.parent;
@@ -149,16 +168,39 @@ absl::StatusOr<std::shared_ptr<const ServedRevision>> AdapterRegistry::Commit(
   row.published_unix_us = clock_->WallUs();
   row.lineage = candidate.lineage;
   RETURN_IF_ERROR(log.revisions().Commit(row));
-  RETURN_IF_ERROR(log.revisions().SetServing(kDefaultAdapter, number));
-  return std::make_shared<const ServedRevision>(ServedRevision{row.revision, std::move(adapter)});
+  return log.revisions().SetServing(kDefaultAdapter, number);
 }
 
-absl::StatusOr<std::shared_ptr<const ServedRevision>> AdapterRegistry::RollBack(
-    int64_t number, FeedbackLog& log) const {
-  ASSIGN_OR_RETURN(const RevisionId id, log.revisions().Find(kDefaultAdapter, number));
-  ASSIGN_OR_RETURN(std::shared_ptr<const ServedRevision> revision, Load(id));
-  RETURN_IF_ERROR(log.revisions().SetServing(kDefaultAdapter, number));
-  return revision;
+absl::StatusOr<std::set<int64_t>> AdapterRegistry::Kept(FeedbackLog& log) const {
+  ASSIGN_OR_RETURN(const AdapterRow adapter, log.revisions().FindAdapter(kDefaultAdapter));
+  ASSIGN_OR_RETURN(const std::vector<int64_t> newest,
+                   log.revisions().Newest(kDefaultAdapter, options_.revisions_kept));
+  std::set<int64_t> kept(newest.begin(), newest.end());
+  kept.insert(adapter.serving.number);
+  return kept;
+}
+
+// Each is moved away first, so that one that is half removed never stands in the place of a whole
+// one.
+absl::Status AdapterRegistry::RemoveAllBut(const std::set<int64_t>& kept) const {
+  std::error_code error;
+  std::vector<int64_t> removed;
+  for (const auto& entry : std::filesystem::directory_iterator(AdapterDirectory(), error)) {
+    int64_t number = 0;
+    const bool revision = absl::SimpleAtoi(entry.path().filename().string(), &number);
+    if (revision && !kept.contains(number)) removed.push_back(number);
+  }
+  if (error) return absl::UnavailableError(AdapterDirectory() + ": " + error.message());
+  for (const int64_t number : removed) {
+    const std::string aside = absl::StrCat(incoming_dir(), "/.removed-", number);
+    RETURN_IF_ERROR(RemoveTree(aside));
+    if (std::rename(DirectoryOf(number).c_str(), aside.c_str()) != 0) {
+      return ErrnoStatus("rename", DirectoryOf(number));
+    }
+    RETURN_IF_ERROR(RemoveTree(aside));
+    LOG(INFO) << "the directory of revision " << number << " is removed";
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace alchemist

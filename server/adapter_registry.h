@@ -1,14 +1,15 @@
 // AdapterRegistry: which revision serves, which sessions stay on an earlier one, and what
 // publishing and rolling back do on disk: revisions are PEFT directories
-// <data_dir>/revisions/<adapter_id>/<number>, immutable once they stand there. Serving state
-// belongs to the serving loop's thread; the functions marked "log thread" touch only the disk and
-// the log.
+// <data_dir>/revisions/<adapter_id>/<number>, immutable once they stand there, and removed when
+// nothing needs them. Serving state belongs to the serving loop's thread; the functions marked
+// "publisher" touch only the disk and the log.
 #ifndef ALCHEMIST_SERVER_ADAPTER_REGISTRY_H_
 #define ALCHEMIST_SERVER_ADAPTER_REGISTRY_H_
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,10 +41,12 @@ class AdapterRegistry {
     uint64_t adapter_seed = 1;
     int64_t session_revision_us = 300'000'000;
     int64_t sessions_max = 100'000;
+    int64_t revisions_kept = 16;  // The newest; the serving one and those in use are kept beside.
   };
 
-  // Makes the folders and, at first start, revision 0; loads the serving revision. In a transaction
-  // of `log` (log thread). `model` and `clock` must outlive the registry.
+  // Makes the folders and, at first start, revision 0; removes directories that are not kept; loads
+  // the serving revision. In a transaction of `log` (log thread). `model` and `clock` must outlive
+  // the registry.
   static absl::StatusOr<std::unique_ptr<AdapterRegistry>> Open(const Options& options,
                                                                const Model* model,
                                                                const Clock* clock,
@@ -63,20 +66,26 @@ class AdapterRegistry {
   void OnRollback(std::shared_ptr<const ServedRevision> revision);
   // Lets go of revisions that only ended sessions hold.
   void DropOldSessions();
+  // Numbers of the revisions that sessions stay on.
+  std::set<int64_t> SessionRevisions() const;
 
-  // ---- Log thread ----
+  // ---- Publisher ----
   // Checks a candidate (its name, digest, shapes, finiteness) without moving it.
   absl::StatusOr<std::shared_ptr<const LoraAdapter>> CheckCandidate(
       const PublishCandidate& candidate) const;
-  // Moves a checked candidate to its place under `number` (minted in an earlier transaction) and
-  // commits its row; it serves from then on. Can be run again.
-  absl::StatusOr<std::shared_ptr<const ServedRevision>> Commit(
-      const PublishCandidate& candidate, std::shared_ptr<const LoraAdapter> adapter, int64_t number,
-      FeedbackLog& log) const;
-  // Loads an earlier revision and makes it the serving one in the log.
-  absl::StatusOr<std::shared_ptr<const ServedRevision>> RollBack(int64_t number,
-                                                                 FeedbackLog& log) const;
+  // Moves a checked candidate to its place under `number`, which was minted for it.
+  absl::Status PutInPlace(const PublishCandidate& candidate, int64_t number) const;
+  // Commits the row of a candidate that is in its place; it serves from then on. Log thread.
+  absl::Status Commit(const PublishCandidate& candidate, int64_t number, FeedbackLog& log) const;
+  absl::StatusOr<std::shared_ptr<const ServedRevision>> Load(const RevisionId& id) const;
+  // The revisions that are kept whoever uses them. Log thread.
+  absl::StatusOr<std::set<int64_t>> Kept(FeedbackLog& log) const;
+  // Removes the directories of all other numbers, with or without a row.
+  absl::Status RemoveAllBut(const std::set<int64_t>& kept) const;
 
+  // ---- Any thread ----
+  // Whether the revision can still be rolled back to.
+  bool HasDirectory(int64_t number) const;
   std::string revisions_dir() const { return options_.data_dir + "/revisions"; }
   std::string incoming_dir() const { return options_.data_dir + "/incoming"; }
 
@@ -89,7 +98,7 @@ class AdapterRegistry {
   AdapterRegistry(const Options& options, const Model* model, const Clock* clock)
       : options_(options), model_(model), clock_(clock) {}
   absl::Status CreateFirstRevision(FeedbackLog& log) const;
-  absl::StatusOr<std::shared_ptr<const ServedRevision>> Load(const RevisionId& id) const;
+  std::string AdapterDirectory() const;
   std::string DirectoryOf(int64_t number) const;
 
   const Options options_;

@@ -4,15 +4,19 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model/random_model.h"
 #include "server/log_testing.h"
 
 namespace alchemist {
 namespace {
+
+using ::testing::ElementsAre;
 
 class AdapterRegistryTest : public testing::Test {
  protected:
@@ -47,14 +51,30 @@ class AdapterRegistryTest : public testing::Test {
     candidate.parent = registry_->serving()->id.number;
     return candidate;
   }
-  absl::Status Publish(const PublishCandidate& candidate) {
-    return Transact(log_.get(), [&](FeedbackLog& log) -> absl::Status {
-      ASSIGN_OR_RETURN(const int64_t number, log.revisions().Mint(kDefaultAdapter));
-      ASSIGN_OR_RETURN(auto adapter, registry_->CheckCandidate(candidate));
-      ASSIGN_OR_RETURN(auto revision, registry_->Commit(candidate, adapter, number, log));
-      registry_->SetServing(std::move(revision));
+  absl::StatusOr<int64_t> Mint() {
+    int64_t number = 0;
+    RETURN_IF_ERROR(Transact(log_.get(), [&](FeedbackLog& log) -> absl::Status {
+      ASSIGN_OR_RETURN(number, log.revisions().Mint(kDefaultAdapter));
       return absl::OkStatus();
-    });
+    }));
+    return number;
+  }
+  absl::Status Publish(const PublishCandidate& candidate) {
+    ASSIGN_OR_RETURN(const int64_t number, Mint());
+    ASSIGN_OR_RETURN(const auto adapter, registry_->CheckCandidate(candidate));
+    RETURN_IF_ERROR(registry_->PutInPlace(candidate, number));
+    RETURN_IF_ERROR(Transact(
+        log_.get(), [&](FeedbackLog& log) { return registry_->Commit(candidate, number, log); }));
+    ASSIGN_OR_RETURN(auto revision, registry_->Load({kDefaultAdapter, number, candidate.digest}));
+    registry_->SetServing(std::move(revision));
+    return absl::OkStatus();
+  }
+  std::vector<int64_t> Directories() const {
+    std::vector<int64_t> numbers;
+    for (int64_t number = 0; number < 10; ++number) {
+      if (registry_->HasDirectory(number)) numbers.push_back(number);
+    }
+    return numbers;
   }
   int64_t PinnedNumber(const std::string& session) {
     return (*registry_->Pin("", session))->id.number;
@@ -115,41 +135,31 @@ TEST_F(AdapterRegistryTest, CandidatesOfOtherShapesOrNotFiniteAreRefused) {
             absl::StatusCode::kInvalidArgument);
 }
 
-// The log runs a command again when its group's transaction failed.
-TEST_F(AdapterRegistryTest, ACommitThatWasUndoneCanBeRunAgain) {
+TEST_F(AdapterRegistryTest, ADirectoryWithoutARowIsRemovedAtTheStart) {
   ASSERT_TRUE(Open().ok());
   const PublishCandidate candidate = Write("one", 0.5f);
-  const auto adapter = registry_->CheckCandidate(candidate);
-  ASSERT_TRUE(adapter.ok());
-  int64_t number = 0;
-  ASSERT_TRUE(Transact(log_.get(), [&](FeedbackLog& log) -> absl::Status {
-                ASSIGN_OR_RETURN(number, log.revisions().Mint(kDefaultAdapter));
-                return absl::OkStatus();
-              }).ok());
-  const auto commit = [&](FeedbackLog& log) {
-    return registry_->Commit(candidate, *adapter, number, log).status();
-  };
-  ASSERT_TRUE(log_->Begin().ok());
-  ASSERT_TRUE(log_->RunNested(commit).ok());
-  log_->Rollback();
-  ASSERT_TRUE(Transact(log_.get(), commit).ok());
+  const auto number = Mint();
+  ASSERT_TRUE(number.ok());
+  ASSERT_TRUE(registry_->PutInPlace(candidate, *number).ok());  // And then a crash.
+  EXPECT_THAT(Directories(), ElementsAre(0, 1));
   ASSERT_TRUE(Open().ok());
-  EXPECT_EQ(registry_->serving()->id.digest, candidate.digest);
+  EXPECT_THAT(Directories(), ElementsAre(0));
+  EXPECT_TRUE(std::filesystem::is_empty(directory_ + "/incoming"));
 }
 
-TEST_F(AdapterRegistryTest, ARollbackServesAnEarlierRevision) {
+TEST_F(AdapterRegistryTest, TheNewestAndTheServingRevisionAreKept) {
+  options_.revisions_kept = 2;
   ASSERT_TRUE(Open().ok());
-  const RevisionId first = registry_->serving()->id;
-  ASSERT_TRUE(Publish(Write("one", 0.5f)).ok());
-  ASSERT_TRUE(Transact(log_.get(), [&](FeedbackLog& log) {
-                return registry_->RollBack(0, log).status();
+  for (const char* name : {"1", "2", "3", "4"}) {
+    ASSERT_TRUE(Publish(Write(name, static_cast<float>(name[0]))).ok());
+  }
+  EXPECT_THAT(Directories(), ElementsAre(0, 1, 2, 3, 4));
+  ASSERT_TRUE(Transact(log_.get(), [](FeedbackLog& log) {
+                return log.revisions().SetServing(kDefaultAdapter, 1);
               }).ok());
-  EXPECT_EQ(
-      Transact(log_.get(), [&](FeedbackLog& log) { return registry_->RollBack(9, log).status(); })
-          .code(),
-      absl::StatusCode::kNotFound);
   ASSERT_TRUE(Open().ok());
-  EXPECT_EQ(registry_->serving()->id, first);
+  EXPECT_THAT(Directories(), ElementsAre(1, 3, 4));
+  EXPECT_EQ(registry_->serving()->id.number, 1);
 }
 
 TEST_F(AdapterRegistryTest, ASessionKeepsItsRevisionForAWhile) {
@@ -158,6 +168,7 @@ TEST_F(AdapterRegistryTest, ASessionKeepsItsRevisionForAWhile) {
   ASSERT_TRUE(Publish(Write("one", 0.5f)).ok());
   EXPECT_EQ(PinnedNumber(""), 1);
   EXPECT_EQ(PinnedNumber("s"), 0);
+  EXPECT_THAT(registry_->SessionRevisions(), ElementsAre(0));
   clock_.AdvanceUs(options_.session_revision_us - 1);
   EXPECT_EQ(PinnedNumber("s"), 0);
   clock_.AdvanceUs(1);

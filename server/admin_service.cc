@@ -26,8 +26,8 @@ absl::Status CheckAdapter(const std::string& adapter_id) {
 class AdminServiceImpl final : public v1::AdminService::Service {
  public:
   AdminServiceImpl(const Model* model, const Tokenizer* tokenizer, LogThread* log,
-                   ServingLoop* loop)
-      : model_(model), tokenizer_(tokenizer), log_(log), loop_(loop) {}
+                   Publisher* publisher, ServingLoop* loop)
+      : model_(model), tokenizer_(tokenizer), log_(log), publisher_(publisher), loop_(loop) {}
 
   grpc::Status GetStatus(grpc::ServerContext*, const v1::GetStatusRequest*,
                          v1::GetStatusResponse* response) override {
@@ -68,28 +68,25 @@ class AdminServiceImpl final : public v1::AdminService::Service {
       return ToGrpcStatus(status);
     }
     // What serves changes in the order in which the log committed it, publishes included.
-    const auto revision = std::make_shared<std::shared_ptr<const ServedRevision>>();
-    const auto result = std::make_shared<std::promise<absl::Status>>();
-    const auto number = static_cast<int64_t>(request->number());
-    absl::Status status = log_->Post(
-        [this, number, revision](FeedbackLog& log) -> absl::Status {
-          ASSIGN_OR_RETURN(*revision, loop_->registry().RollBack(number, log));
-          return absl::OkStatus();
-        },
-        [this, revision, result](absl::Status rolled_back) {
-          if (!rolled_back.ok()) return result->set_value(std::move(rolled_back));
-          loop_->PostInternal([this, revision, result] {
-            loop_->registry().OnRollback(*revision);
+    using Revision = std::shared_ptr<const ServedRevision>;
+    const auto result = std::make_shared<std::promise<absl::StatusOr<Revision>>>();
+    std::future<absl::StatusOr<Revision>> answer = result->get_future();
+    const absl::Status posted = publisher_->PostRollback(
+        static_cast<int64_t>(request->number()), [this, result](absl::StatusOr<Revision> revision) {
+          if (!revision.ok()) return result->set_value(std::move(revision));
+          loop_->PostInternal([this, revision = *std::move(revision), result] {
+            loop_->registry().OnRollback(revision);
             loop_->feed().OnRollback();
-            result->set_value(absl::OkStatus());
+            result->set_value(revision);
           });
         });
-    if (status.ok()) status = result->get_future().get();
-    if (status.ok()) {
+    if (!posted.ok()) return ToGrpcStatus(posted);
+    const absl::StatusOr<Revision> revision = answer.get();
+    if (revision.ok()) {
       LOG(INFO) << "rolled back to revision " << (*revision)->id.number;
       *response->mutable_revision() = ToMessage((*revision)->id);
     }
-    return ToGrpcStatus(status);
+    return ToGrpcStatus(revision.status());
   }
 
   grpc::Status Pin(grpc::ServerContext*, const v1::PinRequest* request, v1::PinResponse*) override {
@@ -136,14 +133,15 @@ class AdminServiceImpl final : public v1::AdminService::Service {
     }));
   }
 
-  static void AddRevision(const RevisionRow& row, const AdapterRow& adapter,
-                          v1::ListRevisionsResponse& response) {
+  void AddRevision(const RevisionRow& row, const AdapterRow& adapter,
+                   v1::ListRevisionsResponse& response) const {
     v1::RevisionInfo& info = *response.add_revisions();
     *info.mutable_revision() = ToMessage(row.revision);
     info.set_parent(static_cast<uint64_t>(row.parent));
     info.set_serving(row.revision.number == adapter.serving.number);
     info.set_published_unix_us(row.published_unix_us);
     info.set_step(row.step);
+    info.set_kept(loop_->registry().HasDirectory(row.revision.number));
     for (const FeedbackPasses& passes : row.lineage) {
       v1::FeedbackPasses& message = *info.add_lineage();
       message.set_feedback_id(passes.feedback_id);
@@ -177,14 +175,16 @@ class AdminServiceImpl final : public v1::AdminService::Service {
   const Model* const model_;
   const Tokenizer* const tokenizer_;
   LogThread* const log_;
+  Publisher* const publisher_;
   ServingLoop* const loop_;
 };
 
 }  // namespace
 
 std::unique_ptr<grpc::Service> MakeAdminService(const Model* model, const Tokenizer* tokenizer,
-                                                LogThread* log, ServingLoop* loop) {
-  return std::make_unique<AdminServiceImpl>(model, tokenizer, log, loop);
+                                                LogThread* log, Publisher* publisher,
+                                                ServingLoop* loop) {
+  return std::make_unique<AdminServiceImpl>(model, tokenizer, log, publisher, loop);
 }
 
 }  // namespace alchemist

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "server/log_thread.h"
+#include "server/publisher.h"
 #include "server/serving_loop.h"
 
 namespace grpc {
@@ -15,7 +16,8 @@ namespace alchemist {
 
 // All arguments must outlive the service. Its calls run on gRPC's threads.
 std::unique_ptr<grpc::Service> MakeAdminService(const Model* model, const Tokenizer* tokenizer,
-                                                LogThread* log, ServingLoop* loop);
+                                                LogThread* log, Publisher* publisher,
+                                                ServingLoop* loop);
 
 }  // namespace alchemist
 

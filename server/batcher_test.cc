@@ -131,7 +131,9 @@ TEST(BatcherTest, TheLogGetsWhatTheClientGot) {
   EXPECT_EQ(finished.row.response_tokens, answer.tokens);
   EXPECT_EQ(finished.row.log_probs, answer.log_probs);
   EXPECT_TRUE(serving.store().Holds(finished.record_id));
-  const RecordIdentity& identity = serving.store().Identity(finished.record_id);
+  const auto lease = serving.store().Lease(finished.record_id, /*session_epoch=*/1);
+  ASSERT_TRUE(lease.ok()) << lease.status();
+  const RecordIdentity& identity = lease->identity;
   EXPECT_EQ(identity.revision_digest, serving.revision()->id.digest);
   EXPECT_EQ(identity.tokenizer_digest, serving.tokenizer().digest());
 }

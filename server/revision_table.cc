@@ -137,6 +137,20 @@ absl::StatusOr<std::vector<RevisionRow>> RevisionTable::List(absl::string_view a
   }
 }
 
+absl::StatusOr<std::vector<int64_t>> RevisionTable::Newest(absl::string_view adapter_id,
+                                                           int64_t count) {
+  ASSIGN_OR_RETURN(Query query, database_->Prepare("SELECT number FROM revisions "
+                                                   "WHERE adapter_id = ?1 "
+                                                   "ORDER BY number DESC LIMIT ?2"));
+  query.Bind(adapter_id, count);
+  std::vector<int64_t> numbers;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool more, query.Step());
+    if (!more) return numbers;
+    numbers.push_back(query.Int64(0));
+  }
+}
+
 absl::StatusOr<std::vector<FeedbackPasses>> RevisionTable::Lineage(absl::string_view adapter_id,
                                                                    int64_t number) {
   ASSIGN_OR_RETURN(Query query, database_->Prepare(

@@ -36,6 +36,8 @@ class RevisionTable {
   // At most `limit` revisions from `first_number` up. REQUIRES: 0 < limit <= kPageMax.
   absl::StatusOr<std::vector<RevisionRow>> List(absl::string_view adapter_id, int64_t first_number,
                                                 int64_t limit);
+  // The numbers of the `count` newest revisions, or of all there are.
+  absl::StatusOr<std::vector<int64_t>> Newest(absl::string_view adapter_id, int64_t count);
   // The passes that the weights of a revision hold: summed over it and all its ancestors, by
   // feedback id. What a trainer without a checkpoint, which begins there, must count as done.
   absl::StatusOr<std::vector<FeedbackPasses>> PassesInLineage(absl::string_view adapter_id,

@@ -48,6 +48,10 @@ ABSL_FLAG(int64_t, waiting_max, 256, "Requests that may wait; more are RESOURCE_
 ABSL_FLAG(int64_t, rows_per_step, 512, "Rows of one engine step: decodes, then prompt chunks.");
 ABSL_FLAG(int64_t, record_ttl_seconds, 600, "An unleased record is dropped at this age.");
 ABSL_FLAG(int64_t, session_revision_seconds, 300, "A session_id keeps its revision this long.");
+ABSL_FLAG(
+    int64_t, revisions_kept, 16,
+    "The newest revisions whose weights are kept to be rolled back to, beside the serving one "
+    "and those that a record or a session names.");
 ABSL_FLAG(int64_t, adapter_rank, 16, "LoRA rank of revision 0 (first start only).");
 ABSL_FLAG(double, adapter_alpha, 32, "LoRA alpha of revision 0 (first start only).");
 ABSL_FLAG(bool, adapter_rslora, false, "Scale by alpha/sqrt(rank) (first start only).");
@@ -113,6 +117,7 @@ absl::StatusOr<ServerOptions> OptionsFromFlags() {
            {"rows_per_step", absl::GetFlag(FLAGS_rows_per_step)},
            {"record_ttl_seconds", absl::GetFlag(FLAGS_record_ttl_seconds)},
            {"session_revision_seconds", absl::GetFlag(FLAGS_session_revision_seconds)},
+           {"revisions_kept", absl::GetFlag(FLAGS_revisions_kept)},
            {"device_bytes", absl::GetFlag(FLAGS_device_bytes)}}) {
     RETURN_IF_ERROR(CheckPositive(name, value));
   }
@@ -130,6 +135,7 @@ absl::StatusOr<ServerOptions> OptionsFromFlags() {
   ASSIGN_OR_RETURN(options.registry.adapter, AdapterConfigFromFlags());
   options.registry.adapter_seed = absl::GetFlag(FLAGS_adapter_seed);
   options.registry.session_revision_us = absl::GetFlag(FLAGS_session_revision_seconds) * 1'000'000;
+  options.registry.revisions_kept = absl::GetFlag(FLAGS_revisions_kept);
   options.loop.batcher.running_max = absl::GetFlag(FLAGS_running_max);
   options.loop.batcher.waiting_max = absl::GetFlag(FLAGS_waiting_max);
   options.loop.batcher.scheduler.rows_per_step = absl::GetFlag(FLAGS_rows_per_step);
@@ -165,8 +171,8 @@ absl::StatusOr<Listeners> Listen(ServerRuntime& runtime, const ServerOptions& op
       MakeCompletionService(&runtime.model(), &runtime.tokenizer(), &runtime.loop()));
   services.push_back(MakeFeedbackService(&runtime.model(), &runtime.tokenizer(), Clock::Real(),
                                          &runtime.log(), &runtime.loop()));
-  services.push_back(
-      MakeAdminService(&runtime.model(), &runtime.tokenizer(), &runtime.log(), &runtime.loop()));
+  services.push_back(MakeAdminService(&runtime.model(), &runtime.tokenizer(), &runtime.log(),
+                                      &runtime.publisher(), &runtime.loop()));
   services.push_back(MakeLinkService(&runtime.loop()));
   grpc::ServerBuilder clients;
   LimitServer(clients, kMessageBytesMax);

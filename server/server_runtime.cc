@@ -18,6 +18,8 @@
 namespace alchemist {
 namespace {
 
+constexpr int64_t kPublisherWaitUs = 1'000'000;  // Bounds the wait only; a job wakes it at once.
+
 absl::Status MakePrivateDirectory(const std::string& path) {
   if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return ErrnoStatus("mkdir", path);
   return absl::OkStatus();
@@ -95,6 +97,7 @@ absl::Status ServerRuntime::MakeLoop() {
   LOG(INFO) << "matmul: " << MatmulDescription();
   pool_ = std::make_unique<WorkerPool>(WorkerPool::Options{.threads = options_.threads});
   stream_ = std::make_unique<Stream>(pool_.get());
+  publisher_ = std::make_unique<Publisher>(registry_.get(), log_.get());
   auto* page = reinterpret_cast<ServerPage*>(server_page_.writable_data());
   page->store_epoch = store_epoch_;
   ASSIGN_OR_RETURN(
@@ -106,6 +109,7 @@ absl::Status ServerRuntime::MakeLoop() {
                            .store = store_.get(),
                            .registry = registry_.get(),
                            .log = log_.get(),
+                           .publisher = publisher_.get(),
                            .server_page = page,
                            .clock = Clock::Real(),
                            .stream = stream_.get(),
@@ -115,6 +119,10 @@ absl::Status ServerRuntime::MakeLoop() {
                            .kill_trainer = [this](uint64_t e) { listener_->Kill(e); },
                            .end_attachment = [this](uint64_t e) { listener_->EndSession(e); }}));
   loop_thread_ = std::thread([this] { loop_->Run(); });
+  publisher_thread_ = std::thread([this] {
+    while (publisher_->RunOnce(kPublisherWaitUs)) {
+    }
+  });
   return absl::OkStatus();
 }
 
@@ -154,6 +162,8 @@ absl::Status ServerRuntime::Stop() {
   loop_->Stop();
   loop_thread_.join();
   listener_.reset();
+  publisher_->Close();
+  publisher_thread_.join();
   return log_->Stop();
 }
 

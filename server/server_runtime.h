@@ -21,6 +21,7 @@
 #include "model/tokenizer.h"
 #include "server/adapter_registry.h"
 #include "server/log_thread.h"
+#include "server/publisher.h"
 #include "server/serving_loop.h"
 
 namespace alchemist {
@@ -48,7 +49,7 @@ class ServerRuntime {
 
   // Starts to accept a trainer. After the link service listens.
   absl::Status ListenForTrainer();
-  // Ends all requests, then the trainer's session, then closes the log. Once.
+  // Ends all requests, then the trainer's session and publishing, then closes the log. Once.
   absl::Status Stop();
   ~ServerRuntime();
 
@@ -56,6 +57,7 @@ class ServerRuntime {
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   LogThread& log() { return *log_; }
   ServingLoop& loop() { return *loop_; }
+  Publisher& publisher() { return *publisher_; }
 
  private:
   explicit ServerRuntime(const ServerOptions& options) : options_(options) {}
@@ -73,6 +75,8 @@ class ServerRuntime {
   std::unique_ptr<LogThread> log_;
   uint64_t store_epoch_ = 0;
   std::unique_ptr<AdapterRegistry> registry_;
+  std::unique_ptr<Publisher> publisher_;
+  std::thread publisher_thread_;
   std::unique_ptr<ActivationLayout> layout_;
   uint64_t canary_ = 0;
   std::unique_ptr<ActivationStore> store_;

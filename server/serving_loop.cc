@@ -36,6 +36,7 @@ absl::StatusOr<std::unique_ptr<ServingLoop>> ServingLoop::Create(const ServingLo
       .store = p.store,
       .registry = p.registry,
       .log = p.log,
+      .publisher = p.publisher,
       .clock = p.clock,
       .server_page = p.server_page,
       .store_epoch = p.store_epoch,

@@ -42,6 +42,7 @@ class ServingLoop {
     ActivationStore* store = nullptr;
     AdapterRegistry* registry = nullptr;
     LogThread* log = nullptr;
+    Publisher* publisher = nullptr;
     ServerPage* server_page = nullptr;
     const Clock* clock = nullptr;
     Stream* stream = nullptr;
@@ -58,8 +59,8 @@ class ServingLoop {
   // ---- Any thread ----
   // Runs `command` on the loop's thread. Unavailable when the loop stops or its queue stays full.
   absl::Status Post(Command command);
-  // For the server's own threads (log, attach listener), which have few commands under way and must
-  // neither wait nor lose one: what they report cannot be asked for again.
+  // For the server's own threads (log, publisher, attach listener), which have few commands under
+  // way and must neither wait nor lose one: what they report cannot be asked for again.
   void PostInternal(Command command);
   // As Post, and waits for what `command` returns.
   absl::Status Call(std::function<absl::Status()> command);

@@ -40,15 +40,6 @@ void RaisePasses(const std::vector<FeedbackPasses>& lineage,
   }
 }
 
-// A candidate takes the place of its parent only.
-absl::Status CheckParent(const PublishCandidate& candidate, FeedbackLog& log) {
-  ASSIGN_OR_RETURN(const AdapterRow row, log.revisions().FindAdapter(kDefaultAdapter));
-  if (row.pinned) return absl::FailedPreconditionError("publish: the adapter is pinned");
-  if (candidate.parent == row.serving.number) return absl::OkStatus();
-  return absl::AbortedError(absl::StrCat("publish: parent ", candidate.parent,
-                                         " is not served, revision ", row.serving.number, " is"));
-}
-
 // Whether a trainer whose checkpoint has `digest` and descends from revision `parent` must begin at
 // `serving` instead: it descends from another one, or was itself published and then rolled back.
 absl::StatusOr<bool> MustAdopt(const RevisionId& serving, int64_t parent, const std::string& digest,
@@ -357,46 +348,15 @@ void TrainerFeed::OnPublish(const v1::Publish& publish) {
   for (const v1::FeedbackPassCount& count : publish.lineage()) {
     candidate.lineage.push_back({count.feedback_id(), count.passes()});
   }
-  CommitPublish(session_.epoch(), publish.request_id(), candidate);
-}
-
-// Two transactions: the number first, so that a crash leaves a gap and never a number twice; then
-// directory and row.
-void TrainerFeed::CommitPublish(uint64_t session_epoch, uint64_t request_id,
-                                const PublishCandidate& candidate) {
-  struct Attempt {
-    std::shared_ptr<const LoraAdapter> adapter;
-    int64_t number = 0;
-    std::shared_ptr<const ServedRevision> published;
-  };
-  auto attempt = std::make_shared<Attempt>();
-  const auto finish = [this, session_epoch, request_id, attempt](absl::Status status) {
-    parts_.post_to_loop([this, session_epoch, request_id, attempt, status] {
-      if (status.ok()) {
-        OnPublished(session_epoch, request_id, attempt->published);
-      } else {
-        OnPublished(session_epoch, request_id, status);
-      }
+  const auto done = [this, session_epoch = session_.epoch(), request_id = publish.request_id()](
+                        absl::StatusOr<std::shared_ptr<const ServedRevision>> published) {
+    parts_.post_to_loop([this, session_epoch, request_id, published = std::move(published)] {
+      OnPublished(session_epoch, request_id, published);
     });
   };
-  const auto mint = [this, attempt, candidate](FeedbackLog& log) -> absl::Status {
-    RETURN_IF_ERROR(CheckParent(candidate, log));
-    ASSIGN_OR_RETURN(attempt->adapter, parts_.registry->CheckCandidate(candidate));
-    ASSIGN_OR_RETURN(attempt->number, log.revisions().Mint(kDefaultAdapter));
-    return absl::OkStatus();
-  };
-  const auto commit = [this, attempt, candidate](FeedbackLog& log) -> absl::Status {
-    RETURN_IF_ERROR(CheckParent(candidate, log));  // A rollback may have come in between.
-    ASSIGN_OR_RETURN(attempt->published,
-                     parts_.registry->Commit(candidate, attempt->adapter, attempt->number, log));
-    return absl::OkStatus();
-  };
-  const absl::Status posted = parts_.log->Post(mint, [this, commit, finish](absl::Status status) {
-    KILL_POINT("publish.minted");
-    if (status.ok()) status = parts_.log->Post(commit, finish);
-    if (!status.ok()) finish(status);
-  });
-  if (!posted.ok()) finish(posted);
+  if (const absl::Status posted = parts_.publisher->PostPublish(candidate, done); !posted.ok()) {
+    OnPublished(session_.epoch(), publish.request_id(), posted);
+  }
 }
 
 void TrainerFeed::OnPublished(uint64_t session_epoch, uint64_t request_id,
@@ -411,6 +371,7 @@ void TrainerFeed::OnPublished(uint64_t session_epoch, uint64_t request_id,
     parts_.registry->SetServing(*published);
     *result.mutable_revision() = ToMessage((*published)->id);
     LOG(INFO) << "revision " << (*published)->id.number << " serves";
+    RetireRevisions();
   } else {
     result.set_reason(std::string(published.status().message()));
     LOG(WARNING) << "publish refused: " << published.status();
@@ -419,6 +380,16 @@ void TrainerFeed::OnPublished(uint64_t session_epoch, uint64_t request_id,
   Send(std::move(message));
   // The trainer stands on a revision that does not serve: it begins again at the one that does.
   if (absl::IsAborted(published.status())) OnRollback();
+}
+
+// A session's next turns, and the trainer for as long as it can read a record, need the directory.
+void TrainerFeed::RetireRevisions() {
+  std::set<int64_t> in_use = parts_.registry->SessionRevisions();
+  for (const uint64_t number : parts_.store->Revisions()) {
+    in_use.insert(static_cast<int64_t>(number));
+  }
+  const absl::Status posted = parts_.publisher->PostRetire(std::move(in_use));
+  if (!posted.ok()) LOG(WARNING) << "old revisions stay until the next publish: " << posted;
 }
 
 void TrainerFeed::OnProgress(const v1::Progress& progress) {

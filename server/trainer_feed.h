@@ -24,6 +24,7 @@
 #include "proto/alchemist/v1/link.pb.h"
 #include "server/adapter_registry.h"
 #include "server/log_thread.h"
+#include "server/publisher.h"
 
 namespace alchemist {
 
@@ -37,12 +38,13 @@ class TrainerFeed {
     ActivationStore* store = nullptr;
     AdapterRegistry* registry = nullptr;
     LogThread* log = nullptr;
+    Publisher* publisher = nullptr;
     const Clock* clock = nullptr;
     ServerPage* server_page = nullptr;
     uint64_t store_epoch = 0;
     uint64_t canary = 0;
     BaseId base;
-    // Runs a function on the serving loop's thread; called on the log thread.
+    // Runs a function on the serving loop's thread; called on the log's and the publisher's.
     std::function<void(std::function<void()>)> post_to_loop;
     // As AttachListener's.
     std::function<void(uint64_t)> kill_trainer;
@@ -84,8 +86,7 @@ class TrainerFeed {
   void FetchReplay(int64_t count);
   void AttachRecord(const std::string& completion_id, v1::FeedbackItem& item);
   void OnPublish(const v1::Publish& publish);
-  void CommitPublish(uint64_t session_epoch, uint64_t request_id,
-                     const PublishCandidate& candidate);
+  void RetireRevisions();
   void OnPublished(uint64_t session_epoch, uint64_t request_id,
                    absl::StatusOr<std::shared_ptr<const ServedRevision>> published);
   void OnProgress(const v1::Progress& progress);

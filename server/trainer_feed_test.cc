@@ -16,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "model/random_model.h"
 #include "server/log_testing.h"
+#include "server/publisher.h"
 
 namespace alchemist {
 namespace {
@@ -47,16 +48,19 @@ class TrainerFeedTest : public testing::Test {
     log_ = *LogThread::Start(directory_, {});
     AdapterRegistry::Options options;
     options.data_dir = directory_;
+    options.revisions_kept = 2;
     options.adapter.rank = 2;
     options.adapter.targets = {Linear::kQ};
     CHECK(InLog([&](FeedbackLog& log) -> absl::Status {
             ASSIGN_OR_RETURN(registry_, AdapterRegistry::Open(options, model_.get(), &clock_, log));
             return absl::OkStatus();
           }).ok());
+    publisher_ = std::make_unique<Publisher>(registry_.get(), log_.get());
     TrainerFeed::Parts parts;
     parts.store = store_.get();
     parts.registry = registry_.get();
     parts.log = log_.get();
+    parts.publisher = publisher_.get();
     parts.clock = &clock_;
     parts.server_page = reinterpret_cast<ServerPage*>(server_page_.writable_data());
     parts.store_epoch = kStoreEpoch;
@@ -76,10 +80,11 @@ class TrainerFeedTest : public testing::Test {
         log_->Post(std::move(work), [&](absl::Status status) { done.TryPush(std::move(status)); }));
     return done.Pop(kWaitUs).value_or(absl::DeadlineExceededError("the log"));
   }
-  // Runs what the log thread posts, until everything that is queued there now, and what its answers
-  // queue, is done.
+  // Runs what the publisher and the log thread have and what they post, until everything that is
+  // queued there now, and what its answers queue, is done.
   void Settle() {
     for (int round = 0; round < 4; ++round) {
+      publisher_->RunOnce(0);
       CHECK(InLog([](FeedbackLog&) { return absl::OkStatus(); }).ok());
       while (std::optional<Command> command = loop_.TryPop()) (*command)();
     }
@@ -206,6 +211,7 @@ class TrainerFeedTest : public testing::Test {
   BoundedQueue<Command> loop_{1000};
   std::unique_ptr<LogThread> log_;
   std::unique_ptr<AdapterRegistry> registry_;
+  std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<TrainerFeed> feed_;
   std::shared_ptr<LinkOutbox> outbox_;
   uint64_t sequence_ = 0;
@@ -529,30 +535,35 @@ TEST_F(TrainerFeedTest, APinnedAdapterTakesNoCandidate) {
   EXPECT_EQ(ServingInLog(), 0);
 }
 
-// Between minting and committing the log may do other things. Here it rolls back and pins.
-TEST_F(TrainerFeedTest, ACandidateDoesNotUndoARollbackThatCameWhileItWasChecked) {
+TEST_F(TrainerFeedTest, ACandidateDoesNotUndoARollbackThatCameBeforeIt) {
   Activate(5);
   ASSERT_TRUE(PublishAndWait(5, Candidate("one", 0.5f)).accepted());
-  BoundedQueue<int> go_on(1);
-  ASSERT_TRUE(log_->Post(
-                      [&](FeedbackLog&) {
-                        go_on.Pop(kWaitUs);
-                        return absl::OkStatus();
-                      },
-                      [](absl::Status) {})
-                  .ok());
   const v1::Publish publish = Candidate("two", 0.75f);
+  ASSERT_TRUE(publisher_->PostRollback(0, [](const auto& done) { CHECK(done.ok()); }).ok());
   Send(5, publish);
-  // Queued behind the minting, before the commit that follows it.
-  ASSERT_TRUE(log_->Post([this](FeedbackLog& log) { return registry_->RollBack(0, log).status(); },
-                         [](absl::Status status) { CHECK(status.ok()) << status; })
-                  .ok());
-  go_on.TryPush(1);
   Settle();
   const v1::PublishResult result = Next().publish_result();
   EXPECT_EQ(result.request_id(), publish.request_id());
   EXPECT_FALSE(result.accepted());
   EXPECT_EQ(ServingInLog(), 0) << "the rollback stands";
+}
+
+TEST_F(TrainerFeedTest, ARevisionThatARecordNamesKeepsItsDirectory) {
+  Activate(5);
+  AddRecord("of revision 0");
+  for (const char* name : {"1", "2", "3"}) {
+    ASSERT_TRUE(PublishAndWait(5, Candidate(name, static_cast<float>(name[0]))).accepted());
+  }
+  Settle();
+  EXPECT_TRUE(registry_->HasDirectory(0));
+  EXPECT_FALSE(registry_->HasDirectory(1));
+  EXPECT_TRUE(registry_->HasDirectory(2));
+  EXPECT_EQ(store_->EvictOlderThan(1), 1);
+  ASSERT_TRUE(PublishAndWait(5, Candidate("4", 1.0f)).accepted());
+  Settle();
+  EXPECT_FALSE(registry_->HasDirectory(0));
+  EXPECT_FALSE(registry_->HasDirectory(2));
+  EXPECT_TRUE(registry_->HasDirectory(4));
 }
 
 TEST_F(TrainerFeedTest, TheAnswerToAPublishOfADeadSessionGoesToNobodyElse) {

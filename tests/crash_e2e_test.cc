@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <set>
 #include <string>
 #include <vector>
@@ -87,6 +88,7 @@ class CrashE2eTest : public ::testing::TestWithParam<Point> {
   // False when the server did not answer, which only its own death excuses.
   bool AskAndCorrect();
   void ExpectNothingLost();
+  void ExpectNoDirectoryWithoutRow(const std::vector<v1::RevisionInfo>& revisions);
 
   TestDaemons daemons_{ModelDirectory()};
   std::vector<std::string> acknowledged_;              // Feedback ids.
@@ -163,6 +165,17 @@ void CrashE2eTest::RestartTheVictim() {
   }
 }
 
+void CrashE2eTest::ExpectNoDirectoryWithoutRow(const std::vector<v1::RevisionInfo>& revisions) {
+  std::set<std::string> numbers;
+  for (const v1::RevisionInfo& info : revisions) {
+    numbers.insert(absl::StrCat(info.revision().number()));
+  }
+  for (const auto& entry :
+       std::filesystem::directory_iterator(daemons_.directory() + "/data/revisions/default")) {
+    EXPECT_TRUE(numbers.contains(entry.path().filename())) << entry.path() << " has no row";
+  }
+}
+
 void CrashE2eTest::ExpectNothingLost() {
   ASSERT_OK(daemons_.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
   EXPECT_TRUE(AskAndCorrect());
@@ -190,6 +203,7 @@ void CrashE2eTest::ExpectNothingLost() {
     EXPECT_EQ(info.parent(), (*revisions)[i - 1].revision().number());
   }
   EXPECT_GE(revisions->size(), 2u);
+  ExpectNoDirectoryWithoutRow(*revisions);
   ASSERT_OK(daemons_.WaitUntilNothingIsHeld());
 }
 

@@ -91,9 +91,9 @@ absl::Status Status(AlchemistClient& client, const Arguments&) {
 absl::Status Revisions(AlchemistClient& client, const Arguments&) {
   ASSIGN_OR_RETURN(const std::vector<v1::RevisionInfo> revisions, client.ListRevisions());
   for (const v1::RevisionInfo& info : revisions) {
-    std::cout << info.revision().number() << (info.serving() ? " serving" : "") << " parent "
-              << info.parent() << " step " << info.step() << " feedback " << info.lineage_size()
-              << "\n";
+    std::cout << info.revision().number() << (info.serving() ? " serving" : "")
+              << (info.kept() ? "" : " removed") << " parent " << info.parent() << " step "
+              << info.step() << " feedback " << info.lineage_size() << "\n";
   }
   return absl::OkStatus();
 }
