@@ -31,6 +31,7 @@ struct PublishCandidate {
   std::string digest;
   int64_t step = 0;
   std::vector<FeedbackPasses> lineage;
+  std::vector<FeedbackProgress> settled;  // Done with the passes they have.
 };
 
 class AdapterRegistry {

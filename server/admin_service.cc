@@ -141,6 +141,7 @@ class AdminServiceImpl final : public v1::AdminService::Service {
     info.set_serving(row.revision.number == adapter.serving.number);
     info.set_published_unix_us(row.published_unix_us);
     info.set_step(row.step);
+    info.set_feedback_count(row.feedback_count);
     info.set_kept(loop_->registry().HasDirectory(row.revision.number));
     for (const FeedbackPasses& passes : row.lineage) {
       v1::FeedbackPasses& message = *info.add_lineage();

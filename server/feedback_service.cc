@@ -55,7 +55,7 @@ absl::Status CheckRequest(const v1::SubmitFeedbackRequest& request) {
 v1::FeedbackState StateOf(const FeedbackRow& row) {
   if (!row.trainable || !row.superseded_by.empty()) return v1::FEEDBACK_STATE_STORED;
   if (row.end == TrainingEnd::kQuarantined) return v1::FEEDBACK_STATE_QUARANTINED;
-  if (row.end == TrainingEnd::kDone) return v1::FEEDBACK_STATE_DONE;
+  if (row.end != TrainingEnd::kOpen) return v1::FEEDBACK_STATE_DONE;
   return row.passes > 0 ? v1::FEEDBACK_STATE_TRAINING : v1::FEEDBACK_STATE_QUEUED;
 }
 
@@ -193,15 +193,13 @@ class FeedbackServiceImpl final : public v1::FeedbackService::Service {
     if (!request.page_token().empty() && !absl::SimpleAtoi(request.page_token(), &after)) {
       return absl::InvalidArgumentError("page_token: not one of this server's");
     }
-    std::vector<FeedbackRow> rows;
+    FeedbackPage page;
     RETURN_IF_ERROR(CallLog(*log_, [&](FeedbackLog& log) -> absl::Status {
-      ASSIGN_OR_RETURN(rows, log.feedback().List(after, size));
+      ASSIGN_OR_RETURN(page, log.feedback().List(after, size));
       return absl::OkStatus();
     }));
-    for (const FeedbackRow& row : rows) *response.add_feedback() = ToMessage(row);
-    if (static_cast<int64_t>(rows.size()) == size) {
-      response.set_next_page_token(absl::StrCat(rows.back().seq));
-    }
+    for (const FeedbackRow& row : page.rows) *response.add_feedback() = ToMessage(row);
+    if (page.more) response.set_next_page_token(absl::StrCat(page.rows.back().seq));
     return absl::OkStatus();
   }
 

@@ -9,6 +9,7 @@
 namespace alchemist {
 namespace {
 
+constexpr int64_t kOtherBytes = 1024;     // About what a listed feedback has beside its text.
 constexpr int kPayloadDigestColumn = 19;  // The last of the view feedback_rows.
 
 // Whether feedback with this answer is trained.
@@ -90,7 +91,7 @@ absl::StatusOr<AddedFeedback> FeedbackTable::Add(const NewFeedback& feedback) {
   RETURN_IF_ERROR(completions_->Find(feedback.completion_id).status());
   RETURN_IF_ERROR(Insert(feedback, payload_digest));
   RETURN_IF_ERROR(Supersede(feedback));
-  if (feedback.rating != 1) RETURN_IF_ERROR(replay_->RemoveAnswer(feedback.completion_id));
+  if (feedback.rating != 1) RETURN_IF_ERROR(replay_->Remove({feedback.completion_id, ""}));
   ASSIGN_OR_RETURN(FeedbackRow row, Get(feedback.feedback_id));
   return AddedFeedback{/*duplicate=*/false, std::move(row)};
 }
@@ -147,12 +148,22 @@ absl::StatusOr<FeedbackRow> FeedbackTable::Get(absl::string_view feedback_id) {
   return ReadRow(query);
 }
 
-absl::StatusOr<std::vector<FeedbackRow>> FeedbackTable::List(int64_t after_seq, int64_t limit) {
+absl::StatusOr<FeedbackPage> FeedbackTable::List(int64_t after_seq, int64_t limit) {
   CHECK(limit > 0 && limit <= kPageMax) << limit;
   ASSIGN_OR_RETURN(Query query, database_->Prepare("SELECT * FROM feedback_rows WHERE seq > ?1 "
                                                    "ORDER BY seq LIMIT ?2"));
-  query.Bind(after_seq, limit);
-  return ReadRows(std::move(query));
+  query.Bind(after_seq, limit + 1);
+  FeedbackPage page;
+  int64_t bytes = 0;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) return page;
+    page.more = static_cast<int64_t>(page.rows.size()) == limit || bytes >= kPageBytes;
+    if (page.more) return page;
+    ASSIGN_OR_RETURN(FeedbackRow read, ReadRow(query));
+    bytes += static_cast<int64_t>(read.correction_text.size()) + kOtherBytes;
+    page.rows.push_back(std::move(read));
+  }
 }
 
 absl::StatusOr<std::vector<UnfinishedFeedback>> FeedbackTable::Unfinished(int64_t after_seq,
@@ -180,10 +191,9 @@ absl::StatusOr<int64_t> FeedbackTable::CountUnfinished() {
 
 absl::Status FeedbackTable::RecordPasses(absl::Span<const FeedbackProgress> changed) {
   for (const FeedbackProgress& progress : changed) {
-    ASSIGN_OR_RETURN(
-        Query query,
-        database_->Prepare("UPDATE feedback SET passes = ?2, done = IIF(done > 1, done, ?3) "
-                           "WHERE feedback_id = ?1"));
+    ASSIGN_OR_RETURN(Query query,
+                     database_->Prepare("UPDATE feedback SET passes = IIF(done = 3, passes, ?2), "
+                                        "done = IIF(done > 1, done, ?3) WHERE feedback_id = ?1"));
     RETURN_IF_ERROR(
         query.Bind(progress.feedback_id, progress.passes, static_cast<int32_t>(progress.end))
             .Run());
@@ -203,6 +213,21 @@ absl::Status FeedbackTable::OfferForReplay(absl::string_view feedback_id) {
   return replay_->Add(completion.revision.adapter_id, {row.completion_id, row.feedback_id});
 }
 
+// The corrections that are done by a checkpoint's word only.
+absl::Status FeedbackTable::WithdrawFromReplay() {
+  ASSIGN_OR_RETURN(Query query,
+                   database_->Prepare("SELECT completion_id, feedback_id FROM feedback "
+                                      "WHERE done = 1 AND rating = 0"));
+  std::vector<ReplayCandidate> candidates;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) break;
+    candidates.push_back({query.Text(0), query.Text(1)});
+  }
+  for (const ReplayCandidate& candidate : candidates) RETURN_IF_ERROR(replay_->Remove(candidate));
+  return absl::OkStatus();
+}
+
 absl::Status FeedbackTable::MarkRecordReused(absl::Span<const std::string> feedback_ids) {
   for (const std::string& feedback_id : feedback_ids) {
     ASSIGN_OR_RETURN(Query query, database_->Prepare("UPDATE feedback SET record_reused = 1 "
@@ -213,14 +238,29 @@ absl::Status FeedbackTable::MarkRecordReused(absl::Span<const std::string> feedb
   return absl::OkStatus();
 }
 
+absl::Status FeedbackTable::Settle(absl::Span<const FeedbackProgress> done) {
+  for (const FeedbackProgress& progress : done) {
+    ASSIGN_OR_RETURN(Query query, database_->Prepare("UPDATE feedback SET passes = ?2, done = 3 "
+                                                     "WHERE feedback_id = ?1"));
+    RETURN_IF_ERROR(query.Bind(progress.feedback_id, progress.passes).Run());
+    if (database_->rows_changed() == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("settled: feedback ", progress.feedback_id, " is not in this log"));
+    }
+    RETURN_IF_ERROR(OfferForReplay(progress.feedback_id));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status FeedbackTable::ResetPasses(absl::Span<const FeedbackProgress> all) {
+  RETURN_IF_ERROR(WithdrawFromReplay());
   {
+    // Of the checkpoint's own word; a quarantine stays one, and what is settled stays as it is.
     ASSIGN_OR_RETURN(Query query, database_->Prepare(
-                                      "UPDATE feedback SET passes = 0, done = IIF(done > 1, done, "
-                                      "0) WHERE passes <> 0 OR done = 1"));
+                                      "UPDATE feedback SET passes = 0, done = IIF(done = 2, 2, 0) "
+                                      "WHERE done <> 3 AND (passes <> 0 OR done = 1)"));
     RETURN_IF_ERROR(query.Run());
   }
-  RETURN_IF_ERROR(replay_->RemoveAllCorrections());
   RETURN_IF_ERROR(RecordPasses(all));
   // A first pass that is not in the checkpoint will be made again, over whatever is there then.
   ASSIGN_OR_RETURN(Query query, database_->Prepare("UPDATE feedback SET record_reused = 0 "

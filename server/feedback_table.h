@@ -22,6 +22,11 @@ struct AddedFeedback {
   FeedbackRow row;
 };
 
+struct FeedbackPage {
+  std::vector<FeedbackRow> rows;
+  bool more = false;  // There are rows after the last.
+};
+
 // Feedback that the trainer is to make passes over, with the answer it is about.
 struct UnfinishedFeedback {
   FeedbackRow feedback;
@@ -31,6 +36,7 @@ struct UnfinishedFeedback {
 class FeedbackTable {
  public:
   static constexpr int64_t kPageMax = 1000;  // Rows of one List or Unfinished.
+  static constexpr int64_t kPageBytes = 1 << 20;
 
   // All three must outlive the table.
   FeedbackTable(SqliteDatabase* database, CompletionTable* completions, ReplayPool* replay)
@@ -44,19 +50,23 @@ class FeedbackTable {
 
   absl::StatusOr<FeedbackRow> Get(absl::string_view feedback_id);  // Or NOT_FOUND.
 
-  // At most `limit` rows with seq > after_seq, in that order. REQUIRES: 0 < limit <= kPageMax.
-  absl::StatusOr<std::vector<FeedbackRow>> List(int64_t after_seq, int64_t limit);
-  // The same of those that are trainable and not done.
+  // At most `limit` rows with seq > after_seq, in that order, and no more once they have
+  // kPageBytes. REQUIRES: 0 < limit <= kPageMax.
+  absl::StatusOr<FeedbackPage> List(int64_t after_seq, int64_t limit);
+  // At most `limit` of those that are trainable and not done.
   absl::StatusOr<std::vector<UnfinishedFeedback>> Unfinished(int64_t after_seq, int64_t limit);
   absl::StatusOr<int64_t> CountUnfinished();
 
-  // Notes what a new checkpoint changed; a quarantine is for good. FAILED_PRECONDITION when it
-  // names feedback that is not in this log: then it is another log's checkpoint, and the caller
-  // rolls back.
+  // Notes what a new checkpoint changed; quarantined and settled are for good. FAILED_PRECONDITION
+  // when it names feedback that is not in this log: then it is another log's checkpoint, and the
+  // caller rolls back.
   absl::Status RecordPasses(absl::Span<const FeedbackProgress> changed);
   absl::Status MarkRecordReused(absl::Span<const std::string> feedback_ids);
-  // Replaces all that is known of passes by a checkpoint's whole list: the trainer may have come
-  // back with an older one, and its checkpoint is the truth.
+  // These need no further pass, and the revision of the same transaction holds what they had: no
+  // checkpoint changes that any more. INVALID_ARGUMENT for feedback that is not in this log.
+  absl::Status Settle(absl::Span<const FeedbackProgress> done);
+  // Replaces all that is known of passes, but for what is settled, by a checkpoint's whole list:
+  // the trainer may have come back with an older one, and its checkpoint is the truth.
   absl::Status ResetPasses(absl::Span<const FeedbackProgress> all);
 
  private:
@@ -64,6 +74,7 @@ class FeedbackTable {
   absl::Status Insert(const NewFeedback& feedback, absl::string_view payload_digest);
   absl::Status Supersede(const NewFeedback& feedback);
   absl::Status OfferForReplay(absl::string_view feedback_id);
+  absl::Status WithdrawFromReplay();
 
   SqliteDatabase* const database_;
   CompletionTable* const completions_;

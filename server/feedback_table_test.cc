@@ -169,8 +169,9 @@ TEST_F(FeedbackTableTest, ListsAndResendsInPagesInTheOrderOfAdmission) {
   EXPECT_EQ(CountUnfinished(), 4);
   std::vector<int64_t> seqs;
   const absl::Status status = Transact(log_.get(), [&](FeedbackLog& l) -> absl::Status {
-    ASSIGN_OR_RETURN(const auto rows, l.feedback().List(/*after_seq=*/1, /*limit=*/3));
-    for (const FeedbackRow& row : rows) seqs.push_back(row.seq);
+    ASSIGN_OR_RETURN(const auto page, l.feedback().List(/*after_seq=*/1, /*limit=*/3));
+    for (const FeedbackRow& row : page.rows) seqs.push_back(row.seq);
+    EXPECT_TRUE(page.more);
     return absl::OkStatus();
   });
   ASSERT_TRUE(status.ok()) << status;
@@ -205,6 +206,43 @@ TEST_F(FeedbackTableTest, ACheckpointOfAnotherLogChangesNothing) {
             absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(RecordPasses({{"fb-1", -1}}).code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(Get("fb-1").passes, 2);
+}
+
+TEST_F(FeedbackTableTest, APageOfLargeFeedbackIsShort) {
+  const std::string text(64 << 10, 'x');
+  constexpr int kCount = 40;  // 2.5 MiB.
+  for (int i = 0; i < kCount; ++i) {
+    Add(TestCorrection(absl::StrCat("fb-", i), "cmpl-1", text));
+  }
+  std::vector<size_t> pages;
+  const absl::Status status = Transact(log_.get(), [&](FeedbackLog& l) -> absl::Status {
+    for (int64_t after = 0;;) {
+      ASSIGN_OR_RETURN(const auto page, l.feedback().List(after, FeedbackTable::kPageMax));
+      pages.push_back(page.rows.size());
+      if (!page.more) return absl::OkStatus();
+      after = page.rows.back().seq;
+    }
+  });
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_THAT(pages, ElementsAre(16, 16, 8));
+}
+
+TEST_F(FeedbackTableTest, WhatIsSettledOutlivesEveryCheckpoint) {
+  for (const char* id : {"fb-1", "fb-2"}) Add(TestRating(id, "cmpl-1", 1));
+  const std::vector<FeedbackProgress> settled = {{"fb-1", 8}};
+  const std::vector<FeedbackProgress> older = {{"fb-1", 3}, {"fb-2", 1}};
+  const std::vector<FeedbackProgress> unknown = {{"fb-unknown", 8}};
+  const absl::Status status = Transact(log_.get(), [&](FeedbackLog& l) -> absl::Status {
+    RETURN_IF_ERROR(l.feedback().Settle(settled));
+    EXPECT_EQ(l.feedback().Settle(unknown).code(), absl::StatusCode::kInvalidArgument);
+    RETURN_IF_ERROR(l.feedback().ResetPasses({}));
+    return l.feedback().ResetPasses(older);
+  });
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_THAT(Unfinished(), ElementsAre("fb-2"));
+  EXPECT_EQ(Get("fb-1").passes, 8);
+  EXPECT_EQ(Get("fb-1").end, TrainingEnd::kSettled);
+  EXPECT_EQ(Get("fb-2").passes, 1);
 }
 
 TEST_F(FeedbackTableTest, AQuarantineOutlivesTheCheckpointThatMadeIt) {

@@ -49,8 +49,9 @@ enum class Disposition : int32_t {
 enum class TrainingEnd : int32_t {
   kOpen = 0,  // Passes are, or may be, to be made.
   kDone = 1,  // No further pass will be made, says the trainer's newest checkpoint.
-  kQuarantined =
-      2,  // Nor here, whatever checkpoint it comes back with: its gradient is not finite.
+  // The next two are for good, whatever checkpoint the trainer comes back with.
+  kQuarantined = 2,  // Its own gradient is not finite.
+  kSettled = 3,      // It was done when a revision was accepted.
 };
 
 // What the client sent, and what the server knew when it came.
@@ -98,6 +99,7 @@ struct RevisionRow {
   int64_t step = 0;
   int64_t published_unix_us = 0;
   std::vector<FeedbackPasses> lineage;  // Passes added since the parent, by feedback id.
+  int64_t feedback_count = 0;           // Set by List, which may cut the lineage.
 };
 
 struct AdapterRow {

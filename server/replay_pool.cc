@@ -38,27 +38,23 @@ absl::Status ReplayPool::Add(absl::string_view adapter_id, const ReplayCandidate
       .Run();
 }
 
-absl::Status ReplayPool::RemoveAnswer(absl::string_view completion_id) {
+absl::Status ReplayPool::Remove(const ReplayCandidate& candidate) {
   ASSIGN_OR_RETURN(Query remove, database_->Prepare("DELETE FROM replay_candidates "
-                                                    "WHERE completion_id = ?1 AND feedback_id = '' "
-                                                    "RETURNING adapter_id, slot"));
-  ASSIGN_OR_RETURN(const bool removed, remove.Bind(completion_id).Step());
+                                                    "WHERE completion_id = ?1 AND feedback_id = ?2 "
+                                                    "RETURNING adapter_id, source, slot"));
+  ASSIGN_OR_RETURN(const bool removed,
+                   remove.Bind(candidate.completion_id, candidate.feedback_id).Step());
   if (!removed) return absl::OkStatus();
   const std::string adapter_id = remove.Text(0);
-  const int64_t slot = remove.Int64(1);
+  const auto source = static_cast<ReplaySource>(remove.Int64(1));
+  const int64_t slot = remove.Int64(2);
   RETURN_IF_ERROR(remove.Run());
   // The last one moves into the gap. When the last one itself was removed there is none.
-  ASSIGN_OR_RETURN(const int64_t size, Size(adapter_id, ReplaySource::kAnswer));
+  ASSIGN_OR_RETURN(const int64_t size, Size(adapter_id, source));
   if (size <= slot) return absl::OkStatus();
-  ASSIGN_OR_RETURN(Query move, database_->Prepare("UPDATE replay_candidates SET slot = ?2 WHERE "
-                                                  "adapter_id = ?1 AND source = 0 AND slot = ?3"));
-  return move.Bind(adapter_id, slot, size - 1).Run();
-}
-
-absl::Status ReplayPool::RemoveAllCorrections() {
-  ASSIGN_OR_RETURN(Query query,
-                   database_->Prepare("DELETE FROM replay_candidates WHERE source = 1"));
-  return query.Run();
+  ASSIGN_OR_RETURN(Query move, database_->Prepare("UPDATE replay_candidates SET slot = ?3 WHERE "
+                                                  "adapter_id = ?1 AND source = ?2 AND slot = ?4"));
+  return move.Bind(adapter_id, static_cast<int32_t>(source), slot, size - 1).Run();
 }
 
 absl::StatusOr<std::vector<ReplayCandidate>> ReplayPool::Draw(absl::string_view adapter_id,

@@ -34,9 +34,8 @@ class ReplayPool {
 
   // No change when the candidate is there.
   absl::Status Add(absl::string_view adapter_id, const ReplayCandidate& candidate);
-  // Takes an answer out for good; corrections of it stay. No change when it is not in the pool.
-  absl::Status RemoveAnswer(absl::string_view completion_id);
-  absl::Status RemoveAllCorrections();
+  // Takes a candidate out; others of its completion stay. No change when it is not in the pool.
+  absl::Status Remove(const ReplayCandidate& candidate);
 
   // `count` different candidates; fewer when there are not so many. Looks at no more of them.
   absl::StatusOr<std::vector<ReplayCandidate>> Draw(absl::string_view adapter_id,

@@ -128,6 +128,12 @@ TEST(ReplayPoolTest, ACorrectionJoinsWhenItIsDone) {
   EXPECT_THAT(corrections(), UnorderedElementsAre(first, second));
   note({{"fb-1", 8, TrainingEnd::kDone}, {"fb-2", 5}}, /*reset=*/true);
   EXPECT_THAT(corrections(), ElementsAre(first)) << "an older checkpoint came back";
+  const std::vector<FeedbackProgress> of_a_revision = {{"fb-2", 8}};
+  const absl::Status settled =
+      Transact(log.get(), [&](FeedbackLog& l) { return l.feedback().Settle(of_a_revision); });
+  ASSERT_TRUE(settled.ok()) << settled;
+  note({}, /*reset=*/true);
+  EXPECT_THAT(corrections(), ElementsAre(second)) << "what is settled stays";
 }
 
 TEST(ReplayPoolTest, IsUndoneWithItsTransaction) {

@@ -115,7 +115,8 @@ absl::StatusOr<RevisionId> RevisionTable::Find(absl::string_view adapter_id, int
 }
 
 absl::StatusOr<std::vector<RevisionRow>> RevisionTable::List(absl::string_view adapter_id,
-                                                             int64_t first_number, int64_t limit) {
+                                                             int64_t first_number, int64_t limit,
+                                                             int64_t lineage_max) {
   CHECK(limit > 0 && limit <= kPageMax) << limit;
   ASSIGN_OR_RETURN(
       Query query,
@@ -124,6 +125,7 @@ absl::StatusOr<std::vector<RevisionRow>> RevisionTable::List(absl::string_view a
                          "ORDER BY number LIMIT ?3"));
   query.Bind(adapter_id, first_number, limit);
   std::vector<RevisionRow> rows;
+  int64_t lineage = 0;
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, query.Step());
     if (!more) return rows;
@@ -132,8 +134,10 @@ absl::StatusOr<std::vector<RevisionRow>> RevisionTable::List(absl::string_view a
     row.parent = query.Int64(3);
     row.step = query.Int64(4);
     row.published_unix_us = query.Int64(5);
-    ASSIGN_OR_RETURN(row.lineage, Lineage(adapter_id, row.revision.number));
+    RETURN_IF_ERROR(ReadLineage(lineage_max, row));
+    lineage += static_cast<int64_t>(row.lineage.size());
     rows.push_back(std::move(row));
+    if (lineage >= lineage_max) return rows;
   }
 }
 
@@ -151,13 +155,19 @@ absl::StatusOr<std::vector<int64_t>> RevisionTable::Newest(absl::string_view ada
   }
 }
 
-absl::StatusOr<std::vector<FeedbackPasses>> RevisionTable::Lineage(absl::string_view adapter_id,
-                                                                   int64_t number) {
-  ASSIGN_OR_RETURN(Query query, database_->Prepare(
-                                    "SELECT feedback_id, passes FROM revision_lineage "
-                                    "WHERE adapter_id = ?1 AND number = ?2 ORDER BY feedback_id"));
-  query.Bind(adapter_id, number);
-  return ReadPasses(std::move(query));
+absl::Status RevisionTable::ReadLineage(int64_t lineage_max, RevisionRow& row) {
+  const RevisionId& id = row.revision;
+  ASSIGN_OR_RETURN(Query query,
+                   database_->Prepare("SELECT feedback_id, passes FROM revision_lineage "
+                                      "WHERE adapter_id = ?1 AND number = ?2 "
+                                      "ORDER BY feedback_id LIMIT ?3"));
+  query.Bind(id.adapter_id, id.number, lineage_max);
+  ASSIGN_OR_RETURN(row.lineage, ReadPasses(std::move(query)));
+  ASSIGN_OR_RETURN(Query count, database_->Prepare("SELECT COUNT(*) FROM revision_lineage "
+                                                   "WHERE adapter_id = ?1 AND number = ?2"));
+  RETURN_IF_ERROR(count.Bind(id.adapter_id, id.number).Step().status());
+  row.feedback_count = count.Int64(0);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<FeedbackPasses>> RevisionTable::PassesInLineage(
@@ -169,9 +179,11 @@ absl::StatusOr<std::vector<FeedbackPasses>> RevisionTable::PassesInLineage(
         SELECT ?2
         UNION
         SELECT parent FROM revisions JOIN ancestors USING (number) WHERE adapter_id = ?1)
-      SELECT feedback_id, SUM(passes) FROM ancestors
-      JOIN revision_lineage USING (number) WHERE adapter_id = ?1
-      GROUP BY feedback_id ORDER BY feedback_id)sql"));
+      SELECT l.feedback_id, SUM(l.passes) FROM ancestors
+      JOIN revision_lineage l USING (number)
+      JOIN feedback f ON f.feedback_id = l.feedback_id AND f.done <> 3
+      WHERE l.adapter_id = ?1
+      GROUP BY l.feedback_id ORDER BY l.feedback_id)sql"));
   query.Bind(adapter_id, number);
   return ReadPasses(std::move(query));
 }

@@ -16,6 +16,7 @@ namespace alchemist {
 class RevisionTable {
  public:
   static constexpr int64_t kPageMax = 1000;  // Rows of one List.
+  static constexpr int64_t kLineageMax = 20'000;
 
   explicit RevisionTable(SqliteDatabase* database) : database_(database) {}  // Must outlive it.
 
@@ -33,13 +34,15 @@ class RevisionTable {
   absl::Status Commit(const RevisionRow& revision);
 
   absl::StatusOr<RevisionId> Find(absl::string_view adapter_id, int64_t number);  // Or NOT_FOUND.
-  // At most `limit` revisions from `first_number` up. REQUIRES: 0 < limit <= kPageMax.
+  // At most `limit` revisions from `first_number` up, each with the first `lineage_max` feedbacks
+  // of its lineage, and no more once they have as many together. REQUIRES: 0 < limit <= kPageMax.
   absl::StatusOr<std::vector<RevisionRow>> List(absl::string_view adapter_id, int64_t first_number,
-                                                int64_t limit);
+                                                int64_t limit, int64_t lineage_max = kLineageMax);
   // The numbers of the `count` newest revisions, or of all there are.
   absl::StatusOr<std::vector<int64_t>> Newest(absl::string_view adapter_id, int64_t count);
   // The passes that the weights of a revision hold: summed over it and all its ancestors, by
-  // feedback id. What a trainer without a checkpoint, which begins there, must count as done.
+  // feedback id. What a trainer without a checkpoint, which begins there, must count as done. Not
+  // of settled feedback, which gets none again.
   absl::StatusOr<std::vector<FeedbackPasses>> PassesInLineage(absl::string_view adapter_id,
                                                               int64_t number);
 
@@ -49,7 +52,7 @@ class RevisionTable {
  private:
   absl::Status InsertRow(const RevisionRow& revision);
   absl::Status InsertLineage(const RevisionId& revision, const FeedbackPasses& passes);
-  absl::StatusOr<std::vector<FeedbackPasses>> Lineage(absl::string_view adapter_id, int64_t number);
+  absl::Status ReadLineage(int64_t lineage_max, RevisionRow& row);
 
   SqliteDatabase* const database_;
 };

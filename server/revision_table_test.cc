@@ -118,6 +118,11 @@ TEST_F(RevisionTableTest, PassesAreSummedAlongTheAncestorsOnly) {
   EXPECT_THAT(passes(0), IsEmpty());
   EXPECT_THAT(passes(2), ElementsAre(FeedbackPasses{"fb-1", 4}, FeedbackPasses{"fb-2", 1}));
   EXPECT_THAT(passes(3), ElementsAre(FeedbackPasses{"fb-1", 2}));
+  Run([](FeedbackLog& l) {
+    const std::vector<FeedbackProgress> settled = {{"fb-1", 4}};
+    return l.feedback().Settle(settled);
+  });
+  EXPECT_THAT(passes(2), ElementsAre(FeedbackPasses{"fb-2", 1}));
 }
 
 TEST_F(RevisionTableTest, ListsRevisionsWithWhatEachAdded) {
@@ -136,6 +141,27 @@ TEST_F(RevisionTableTest, ListsRevisionsWithWhatEachAdded) {
   EXPECT_EQ(rows[1].step, 20);
   EXPECT_EQ(rows[1].published_unix_us, 1002);
   EXPECT_THAT(rows[1].lineage, ElementsAre(FeedbackPasses{"fb-1", 1}, FeedbackPasses{"fb-2", 4}));
+}
+
+TEST_F(RevisionTableTest, APageWithMuchLineageIsShort) {
+  for (int i = 0; i < 3; ++i) Mint();
+  ASSERT_TRUE(Commit(1, 0, {{"fb-1", 1}}).ok());
+  ASSERT_TRUE(Commit(2, 1, {{"fb-1", 1}, {"fb-2", 1}}).ok());
+  ASSERT_TRUE(Commit(3, 2, {}).ok());
+  std::vector<RevisionRow> rows;
+  Run([&](FeedbackLog& l) -> absl::Status {
+    ASSIGN_OR_RETURN(rows, l.revisions().List("default", 0, 10, /*lineage_max=*/1));
+    return absl::OkStatus();
+  });
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[1].revision.number, 1);
+  Run([&](FeedbackLog& l) -> absl::Status {
+    ASSIGN_OR_RETURN(rows, l.revisions().List("default", 2, 10, /*lineage_max=*/1));
+    return absl::OkStatus();
+  });
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_THAT(rows[0].lineage, ElementsAre(FeedbackPasses{"fb-1", 1}));
+  EXPECT_EQ(rows[0].feedback_count, 2);
 }
 
 TEST_F(RevisionTableTest, ServingAndPinSurviveARestart) {

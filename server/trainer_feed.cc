@@ -348,6 +348,7 @@ void TrainerFeed::OnPublish(const v1::Publish& publish) {
   for (const v1::FeedbackPassCount& count : publish.lineage()) {
     candidate.lineage.push_back({count.feedback_id(), count.passes()});
   }
+  candidate.settled = ProgressOf(publish.settled());
   const auto done = [this, session_epoch = session_.epoch(), request_id = publish.request_id()](
                         absl::StatusOr<std::shared_ptr<const ServedRevision>> published) {
     parts_.post_to_loop([this, session_epoch, request_id, published = std::move(published)] {

@@ -548,6 +548,46 @@ TEST_F(TrainerFeedTest, ACandidateDoesNotUndoARollbackThatCameBeforeIt) {
   EXPECT_EQ(ServingInLog(), 0) << "the rollback stands";
 }
 
+TEST_F(TrainerFeedTest, FeedbackThatARevisionSettledIsSentToNobodyAgain) {
+  AddFeedback("a");
+  AddFeedback("b");
+  Activate(5);
+  v1::Publish publish = Candidate("one", 0.5f);
+  v1::FeedbackPassCount& lineage = *publish.add_lineage();
+  lineage.set_feedback_id("a");
+  lineage.set_passes(2);
+  v1::FeedbackPassCount& settled = *publish.add_settled();
+  settled.set_feedback_id("a");
+  settled.set_passes(8);
+  settled.set_done(true);
+  ASSERT_TRUE(PublishAndWait(5, publish).accepted());
+  AttachEvent exited;
+  exited.kind = AttachEvent::Kind::kExited;
+  exited.session_epoch = 5;
+  feed_->OnAttachEvent(exited);
+  // It comes back with a checkpoint that knows less of it, and one that knows nothing of it.
+  Attach(6);
+  v1::TrainerMessage hello = Hello(6);
+  v1::FeedbackPassCount& older = *hello.mutable_hello()->add_passes();
+  older.set_feedback_id("a");
+  older.set_passes(1);
+  ASSERT_TRUE(SayHello(hello).ok());
+  ASSERT_TRUE(Next().has_welcome());
+  Ask(6, 10);
+  EXPECT_THAT(ItemIds(), ElementsAre("b"));
+  exited.session_epoch = 6;
+  feed_->OnAttachEvent(exited);
+  Activate(7);
+  Ask(7, 10);
+  EXPECT_THAT(ItemIds(), ElementsAre("b"));
+  FeedbackRow row;
+  ASSERT_TRUE(InLog([&](FeedbackLog& log) -> absl::Status {
+                ASSIGN_OR_RETURN(row, log.feedback().Get("a"));
+                return absl::OkStatus();
+              }).ok());
+  EXPECT_EQ(row.passes, 8);
+}
+
 TEST_F(TrainerFeedTest, ARevisionThatARecordNamesKeepsItsDirectory) {
   Activate(5);
   AddRecord("of revision 0");

@@ -2,13 +2,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "base/file.h"
 #include "model/safetensors.h"
 #include "model/tokenizer.h"
@@ -21,6 +25,7 @@ namespace alchemist {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr int64_t kPasses = 3;  // TestDaemons' default for --passes.
 
@@ -69,6 +74,22 @@ class FeedbackE2eTest : public ::testing::Test {
       EXPECT_GE(feedback->first_revision().number(), 1u) << feedback->DebugString();
       EXPECT_TRUE(listed.contains(id)) << id;
     }
+  }
+
+  // The trainer's own account of passes, as it would say it in its next hello.
+  std::string NewestCheckpointState() {
+    std::string newest;
+    int64_t step_max = -1;
+    for (const auto& entry : std::filesystem::directory_iterator(daemons_.checkpoint_dir())) {
+      absl::string_view digits = entry.path().filename().c_str();
+      int64_t step = 0;
+      if (!absl::ConsumePrefix(&digits, "step-") || !absl::SimpleAtoi(digits, &step)) continue;
+      if (step > step_max) newest = entry.path();
+      step_max = std::max(step_max, step);
+    }
+    const auto state = ReadFile(newest + "/state.json", 1 << 20);
+    EXPECT_TRUE(state.ok()) << state.status();
+    return state.value_or("");
   }
 
   TestDaemons daemons_{ModelDirectory()};
@@ -236,7 +257,16 @@ TEST_F(FeedbackE2eTest, FeedbackWaitsForATrainerAndSurvivesRestarts) {
   const std::string later =
       Submit(CorrectionOf(Complete(9), "later", "right"), v1::DISPOSITION_RECORD_HELD);
   ASSERT_OK(daemons_.WaitForServed({later}));
+  const std::string last =
+      Submit(CorrectionOf(Complete(10), "last", "right"), v1::DISPOSITION_RECORD_HELD);
+  ASSERT_OK(daemons_.WaitForServed({last}));
+  const std::string checkpoint = NewestCheckpointState();
+  EXPECT_THAT(checkpoint, HasSubstr(last));
+  for (const std::string& id : ids) {
+    EXPECT_THAT(checkpoint, Not(HasSubstr(id))) << "the books grow with all feedback ever given";
+  }
   ids.push_back(later);
+  ids.push_back(last);
   ExpectAllDoneOnce(ids);
   EXPECT_EQ(daemons_.client().GetStatus()->feedback_queued(), 0);
 }

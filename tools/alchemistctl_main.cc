@@ -93,7 +93,7 @@ absl::Status Revisions(AlchemistClient& client, const Arguments&) {
   for (const v1::RevisionInfo& info : revisions) {
     std::cout << info.revision().number() << (info.serving() ? " serving" : "")
               << (info.kept() ? "" : " removed") << " parent " << info.parent() << " step "
-              << info.step() << " feedback " << info.lineage_size() << "\n";
+              << info.step() << " feedback " << info.feedback_count() << "\n";
   }
   return absl::OkStatus();
 }

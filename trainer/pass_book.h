@@ -1,12 +1,14 @@
 // PassBook: how many passes each feedback has had in the lineage of the weights. Part of the
 // checkpoint, whose truth it is: a feedback is admitted once and its passes never exceed the limit.
-// Owned by the trainer's loop.
+// What is done is forgotten once the server has settled it, and so never sends it again: the book,
+// checkpoint and hello do not grow with all feedback ever given. Owned by the trainer's loop.
 #ifndef ALCHEMIST_TRAINER_PASS_BOOK_H_
 #define ALCHEMIST_TRAINER_PASS_BOOK_H_
 
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace alchemist {
 
@@ -25,6 +27,10 @@ class PassBook {
   void Set(const std::string& feedback_id, PassCount count) {
     counts_[feedback_id] = count;
     changed_[feedback_id] = count;
+  }
+  // The server has settled these.
+  void Forget(const std::vector<std::string>& feedback_ids) {
+    for (const std::string& id : feedback_ids) counts_.erase(id);
   }
   const std::map<std::string, PassCount>& counts() const { return counts_; }
   // What changed since the last call.

@@ -260,6 +260,14 @@ absl::Status TrainerLoop::Publish() {
     entry.set_feedback_id(id);
     entry.set_passes(passes);
   }
+  for (const auto& [id, count] : state.pass_book().counts()) {
+    if (!count.done || count.quarantined) continue;
+    v1::FeedbackPassCount& entry = *announced.add_settled();
+    entry.set_feedback_id(id);
+    entry.set_passes(count.passes);
+    entry.set_done(true);
+    publish.settled.push_back(id);
+  }
   parts_.link->Send(std::move(message));
   KILL_POINT("trainer.published");
   publishing_ = std::move(publish);
@@ -286,6 +294,7 @@ absl::Status TrainerLoop::OnPublishResult(const v1::PublishResult& result) {
   if (result.accepted()) {
     const RevisionName revision = NameOf(result.revision());
     parts_.state->OnPublished(revision, publishing_->lineage);
+    parts_.state->pass_book().Forget(publishing_->settled);
     published_digest_ = revision.digest;
     revisions_->Add(revision, publishing_->adapter);
     parts_.state->ForgetDriftBeyond(std::max(options_.drift_max, options_.repeat_drift_max));

@@ -76,6 +76,7 @@ class TrainerLoop {
     uint64_t request_id = 0;
     std::shared_ptr<const LoraAdapter> adapter;
     std::map<std::string, int64_t> lineage;
+    std::vector<std::string> settled;
   };
 
   TrainerLoop(const TrainerOptions& options, Parts parts) : options_(options), parts_(parts) {}
