@@ -39,6 +39,11 @@ bool IsPlainName(const std::string& name) {
 
 }  // namespace
 
+absl::Status CheckAdapterId(const std::string& adapter_id) {
+  if (adapter_id.empty() || adapter_id == kDefaultAdapter) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat("adapter_id: no adapter '", adapter_id, "'"));
+}
+
 absl::StatusOr<std::unique_ptr<AdapterRegistry>> AdapterRegistry::Open(const Options& options,
                                                                        const Model* model,
                                                                        const Clock* clock,
@@ -95,11 +100,7 @@ absl::StatusOr<std::shared_ptr<const ServedRevision>> AdapterRegistry::Load(
   return std::make_shared<const ServedRevision>(ServedRevision{id, std::move(adapter)});
 }
 
-absl::StatusOr<std::shared_ptr<const ServedRevision>> AdapterRegistry::Pin(
-    const std::string& adapter_id, const std::string& session_id) {
-  if (!adapter_id.empty() && adapter_id != kDefaultAdapter) {
-    return absl::NotFoundError(absl::StrCat("adapter_id: no adapter '", adapter_id, "'"));
-  }
+std::shared_ptr<const ServedRevision> AdapterRegistry::Pin(const std::string& session_id) {
   if (session_id.empty()) return serving_;
   const int64_t now_us = clock_->MonotonicUs();
   const auto it = sessions_.find(session_id);

@@ -24,6 +24,9 @@ namespace alchemist {
 
 inline constexpr char kDefaultAdapter[] = "default";
 
+// NotFound unless it is "" or the one adapter there is. Any thread.
+absl::Status CheckAdapterId(const std::string& adapter_id);
+
 // A candidate revision as the trainer announced it.
 struct PublishCandidate {
   std::string directory;  // A plain name below incoming_dir().
@@ -54,9 +57,8 @@ class AdapterRegistry {
                                                                FeedbackLog& log);
 
   // ---- Serving loop ----
-  // The revision a request runs at: its session's, or the serving one. NotFound: unknown adapter.
-  absl::StatusOr<std::shared_ptr<const ServedRevision>> Pin(const std::string& adapter_id,
-                                                            const std::string& session_id);
+  // The revision a request runs at: its session's, or the serving one.
+  std::shared_ptr<const ServedRevision> Pin(const std::string& session_id);
   // Rank, targets and layers, which all revisions of the adapter share.
   const LoraConfig& config() const { return config_; }
   const std::shared_ptr<const ServedRevision>& serving() const { return serving_; }

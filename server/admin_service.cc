@@ -18,11 +18,6 @@
 namespace alchemist {
 namespace {
 
-absl::Status CheckAdapter(const std::string& adapter_id) {
-  if (adapter_id.empty() || adapter_id == kDefaultAdapter) return absl::OkStatus();
-  return absl::NotFoundError(absl::StrCat("adapter_id: no adapter '", adapter_id, "'"));
-}
-
 class AdminServiceImpl final : public v1::AdminService::Service {
  public:
   AdminServiceImpl(const Model* model, const Tokenizer* tokenizer, LogThread* log,
@@ -49,7 +44,7 @@ class AdminServiceImpl final : public v1::AdminService::Service {
 
   grpc::Status ListRevisions(grpc::ServerContext*, const v1::ListRevisionsRequest* request,
                              v1::ListRevisionsResponse* response) override {
-    if (const absl::Status status = CheckAdapter(request->adapter_id()); !status.ok()) {
+    if (const absl::Status status = CheckAdapterId(request->adapter_id()); !status.ok()) {
       return ToGrpcStatus(status);
     }
     return ToGrpcStatus(CallLog(*log_, [&](FeedbackLog& log) -> absl::Status {
@@ -64,7 +59,7 @@ class AdminServiceImpl final : public v1::AdminService::Service {
 
   grpc::Status Rollback(grpc::ServerContext*, const v1::RollbackRequest* request,
                         v1::RollbackResponse* response) override {
-    if (const absl::Status status = CheckAdapter(request->adapter_id()); !status.ok()) {
+    if (const absl::Status status = CheckAdapterId(request->adapter_id()); !status.ok()) {
       return ToGrpcStatus(status);
     }
     // What serves changes in the order in which the log committed it, publishes included.
@@ -90,7 +85,7 @@ class AdminServiceImpl final : public v1::AdminService::Service {
   }
 
   grpc::Status Pin(grpc::ServerContext*, const v1::PinRequest* request, v1::PinResponse*) override {
-    if (const absl::Status status = CheckAdapter(request->adapter_id()); !status.ok()) {
+    if (const absl::Status status = CheckAdapterId(request->adapter_id()); !status.ok()) {
       return ToGrpcStatus(status);
     }
     return ToGrpcStatus(CallLog(*log_, [pinned = request->pinned()](FeedbackLog& log) {

@@ -39,8 +39,7 @@ absl::StatusOr<std::unique_ptr<Batcher>> Batcher::Create(const BatcherOptions& o
   return batcher;
 }
 
-absl::Status Batcher::Add(CompletionRequest request, std::shared_ptr<CompletionStream> stream,
-                          std::shared_ptr<const ServedRevision> revision) {
+absl::Status Batcher::Add(CompletionRequest request, std::shared_ptr<CompletionStream> stream) {
   if (waiting() >= options_.waiting_max) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the queue is full: ", options_.waiting_max, " requests wait"));
@@ -53,8 +52,8 @@ absl::Status Batcher::Add(CompletionRequest request, std::shared_ptr<CompletionS
                                                      parts_.store->serving_kv_pages()));
   }
   waiting_.push_back(std::make_unique<Sequence>(std::move(request), std::move(stream),
-                                                std::move(revision), parts_.tokenizer,
-                                                GeometryOf(*parts_.layout), parts_.store));
+                                                parts_.tokenizer, GeometryOf(*parts_.layout),
+                                                parts_.store));
   return absl::OkStatus();
 }
 
@@ -67,6 +66,7 @@ void Batcher::Admit() {
 }
 
 bool Batcher::Start(Sequence& sequence) {
+  sequence.revision = parts_.pin(sequence.request);
   if (options_.record_prompts && BeginRecord(sequence)) {
     sequence.kv.UseRecord(sequence.record_id, sequence.prompt_rows());
   }

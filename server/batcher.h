@@ -54,6 +54,8 @@ class Batcher {
     ActivationStore* store = nullptr;
     const Clock* clock = nullptr;
     Stream* stream = nullptr;
+    // The revision a request runs at; called when it is admitted.
+    std::function<std::shared_ptr<const ServedRevision>(const CompletionRequest&)> pin;
     std::function<void(FinishedCompletion)> on_finished;
     std::function<void()> poll;
   };
@@ -61,8 +63,7 @@ class Batcher {
                                                          Device& device);
 
   // ResourceExhausted when the queue is full, or the request could never get its K/V pages.
-  absl::Status Add(CompletionRequest request, std::shared_ptr<CompletionStream> stream,
-                   std::shared_ptr<const ServedRevision> revision);
+  absl::Status Add(CompletionRequest request, std::shared_ptr<CompletionStream> stream);
   // Admits, then runs one step. False when there was nothing to do.
   bool RunStep();
   // Ends everything with `status`.

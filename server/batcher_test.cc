@@ -94,6 +94,20 @@ TEST(BatcherTest, RecordsHaveTheSameBytesForEveryChunkingAndCompany) {
   }
 }
 
+TEST(BatcherTest, AQueuedRequestRunsAtWhatServesWhenItIsAdmitted) {
+  TestServingOptions options;
+  options.batcher.running_max = 1;
+  TestServing serving(options);
+  const auto running = serving.Add(serving.Request(33, 8));
+  const auto queued = serving.Add(serving.Request(33, 8));
+  ASSERT_TRUE(serving.batcher().RunStep());
+  const RevisionId first = serving.revision()->id;
+  serving.Serve(serving.MakeRevision(1));
+  serving.RunAll();
+  EXPECT_EQ(TestServing::AnswerOf(*running).end.revision, first) << "it keeps the one it began at";
+  EXPECT_EQ(TestServing::AnswerOf(*queued).end.revision, serving.revision()->id);
+}
+
 TEST(BatcherTest, ARequestRunsAtItsOwnRevisionBesideOthers) {
   TestServing serving;
   const auto other = serving.MakeRevision(1);
@@ -290,8 +304,7 @@ TEST(BatcherTest, TheQueueAndARequestHaveLimits) {
   TestServing serving(options);
   const auto add = [&](int64_t rows, int64_t max_tokens) {
     return serving.batcher()
-        .Add(serving.Request(rows, max_tokens), std::make_shared<CompletionStream>(),
-             serving.revision())
+        .Add(serving.Request(rows, max_tokens), std::make_shared<CompletionStream>())
         .code();
   };
   EXPECT_EQ(add(64, 33), absl::StatusCode::kResourceExhausted) << "4 pages and one to copy to";

@@ -50,6 +50,11 @@ TestServing::TestServing(TestServingOptions options) {
        .store = store_.get(),
        .clock = &clock_,
        .stream = &machine_.stream,
+       .pin =
+           [this](const CompletionRequest& request) {
+             const auto session = sessions_.find(request.session_id);
+             return session == sessions_.end() ? revision_ : session->second;
+           },
        .on_finished = [this](FinishedCompletion f) { finished_.push_back(std::move(f)); },
        .poll = [this] { poll(); }},
       machine_.device);
@@ -75,15 +80,17 @@ CompletionRequest TestServing::Request(int64_t rows, int64_t max_tokens, uint64_
 }
 
 std::shared_ptr<CompletionStream> TestServing::Add(CompletionRequest request) {
-  return Add(std::move(request), revision_);
+  auto stream = std::make_shared<CompletionStream>();
+  const absl::Status added = batcher_->Add(std::move(request), stream);
+  EXPECT_TRUE(added.ok()) << added;
+  return stream;
 }
 
 std::shared_ptr<CompletionStream> TestServing::Add(CompletionRequest request,
                                                    std::shared_ptr<const ServedRevision> revision) {
-  auto stream = std::make_shared<CompletionStream>();
-  const absl::Status added = batcher_->Add(std::move(request), stream, std::move(revision));
-  EXPECT_TRUE(added.ok()) << added;
-  return stream;
+  request.session_id = absl::StrCat("at ", revision->id.number);
+  sessions_[request.session_id] = std::move(revision);
+  return Add(std::move(request));
 }
 
 void TestServing::RunAll() {

@@ -44,6 +44,7 @@ class TestServing {
   CompletionRequest Request(int64_t rows, int64_t max_tokens, uint64_t seed = 1) const;
   // Fails the test when the batcher refuses.
   std::shared_ptr<CompletionStream> Add(CompletionRequest request);
+  // A request of a session that stays at `revision`.
   std::shared_ptr<CompletionStream> Add(CompletionRequest request,
                                         std::shared_ptr<const ServedRevision> revision);
   // Steps until there is nothing left to do.
@@ -66,6 +67,8 @@ class TestServing {
   ActivationStore& store() { return *store_; }
   Batcher& batcher() { return *batcher_; }
   const std::shared_ptr<const ServedRevision>& revision() const { return revision_; }
+  // Requests that are admitted from here on run at it.
+  void Serve(std::shared_ptr<const ServedRevision> revision) { revision_ = std::move(revision); }
   // Another adapter of the same shapes.
   std::shared_ptr<const ServedRevision> MakeRevision(int64_t number) const;
   std::vector<FinishedCompletion>& finished() { return finished_; }
@@ -80,6 +83,7 @@ class TestServing {
   std::unique_ptr<ActivationLayout> layout_;
   std::unique_ptr<ActivationStore> store_;
   std::shared_ptr<const ServedRevision> revision_;
+  std::map<std::string, std::shared_ptr<const ServedRevision>> sessions_;
   std::vector<FinishedCompletion> finished_;
   std::unique_ptr<Batcher> batcher_;
 };

@@ -55,12 +55,12 @@ class CompletionServiceImpl final : public v1::CompletionService::Service {
     absl::StatusOr<CompletionRequest> request =
         ParseCompleteRequest(*message, *tokenizer_, model_->config(), RandomSeed());
     if (!request.ok()) return ToGrpcStatus(request.status());
+    if (const absl::Status adapter = CheckAdapterId(request->adapter_id); !adapter.ok()) {
+      return ToGrpcStatus(adapter);
+    }
     const auto stream = std::make_shared<CompletionStream>();
-    const absl::Status added = loop_->Call([this, &request, &stream]() -> absl::Status {
-      ASSIGN_OR_RETURN(std::shared_ptr<const ServedRevision> revision,
-                       loop_->registry().Pin(request->adapter_id, request->session_id));
-      return loop_->batcher().Add(*std::move(request), stream, std::move(revision));
-    });
+    const absl::Status added = loop_->Call(
+        [this, &request, &stream] { return loop_->batcher().Add(*std::move(request), stream); });
     if (!added.ok()) return ToGrpcStatus(added);
     const grpc::Status status = Write(*context, *stream, *writer);
     stream->cancelled = true;  // No effect on a request that ended.

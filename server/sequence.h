@@ -24,11 +24,9 @@ struct Sequence {
   };
 
   Sequence(CompletionRequest request, std::shared_ptr<CompletionStream> stream,
-           std::shared_ptr<const ServedRevision> revision, const Tokenizer* tokenizer,
-           const KvGeometry& geometry, ActivationStore* store)
+           const Tokenizer* tokenizer, const KvGeometry& geometry, ActivationStore* store)
       : request(std::move(request)),
         stream(std::move(stream)),
-        revision(std::move(revision)),
         kv(geometry, store),
         text(tokenizer, this->request.stop) {}
 
@@ -37,7 +35,7 @@ struct Sequence {
 
   const CompletionRequest request;
   const std::shared_ptr<CompletionStream> stream;
-  const std::shared_ptr<const ServedRevision> revision;
+  std::shared_ptr<const ServedRevision> revision;  // Pinned at admission.
   SequenceKv kv;
   OutputText text;
   uint64_t record_id = 0;

@@ -29,6 +29,7 @@ absl::StatusOr<std::unique_ptr<ServingLoop>> ServingLoop::Create(const ServingLo
            .store = p.store,
            .clock = p.clock,
            .stream = p.stream,
+           .pin = [self](const CompletionRequest& r) { return self->registry().Pin(r.session_id); },
            .on_finished = [self](FinishedCompletion f) { self->OnFinished(std::move(f)); },
            .poll = [self] { self->RunCommands(); }},
           *p.device));
