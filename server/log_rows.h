@@ -122,6 +122,12 @@ struct StepTokens {
   friend bool operator==(const StepTokens&, const StepTokens&) = default;
 };
 
+// What the trainer has done in the life of the log.
+struct StepTotals {
+  int64_t steps = 0;
+  StepTokens tokens;
+};
+
 struct StepRow {
   int64_t step = 0;  // Of the checkpoint.
   double loss = 0;

@@ -66,6 +66,7 @@ absl::Status ServerRuntime::OpenLog() {
     RETURN_IF_ERROR(log.BindBase(base));
     ASSIGN_OR_RETURN(const int64_t epoch, log.BumpStoreEpoch());
     store_epoch_ = static_cast<uint64_t>(epoch);
+    ASSIGN_OR_RETURN(totals_, log.steps().Totals());
     ASSIGN_OR_RETURN(registry_,
                      AdapterRegistry::Open(options_.registry, model_.get(), Clock::Real(), log));
     return absl::OkStatus();
@@ -118,6 +119,7 @@ absl::Status ServerRuntime::MakeLoop() {
                            .canary = canary_,
                            .kill_trainer = [this](uint64_t e) { listener_->Kill(e); },
                            .end_attachment = [this](uint64_t e) { listener_->EndSession(e); }}));
+  loop_->feed().Restore(totals_);
   loop_thread_ = std::thread([this] { loop_->Run(); });
   publisher_thread_ = std::thread([this] {
     while (publisher_->RunOnce(kPublisherWaitUs)) {

@@ -74,6 +74,7 @@ class ServerRuntime {
   std::unique_ptr<Stream> stream_;
   std::unique_ptr<LogThread> log_;
   uint64_t store_epoch_ = 0;
+  StepTotals totals_;  // Of the log at the start.
   std::unique_ptr<AdapterRegistry> registry_;
   std::unique_ptr<Publisher> publisher_;
   std::thread publisher_thread_;

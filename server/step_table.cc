@@ -13,13 +13,20 @@ absl::Status StepTable::Record(const StepRow& row) {
                                                    ", update norm ", row.update_norm,
                                                    "; both must be finite"));
   }
-  ASSIGN_OR_RETURN(
-      Query query,
-      database_->Prepare("INSERT OR REPLACE INTO steps (step, loss, update_norm, "
-                         "first_pass_prompt_reused, first_pass_prompt_recomputed, "
-                         "first_pass_beyond_drift, later_pass_reused, later_pass_recomputed, "
-                         "replay_reused, replay_recomputed, response_run, recorded_unix_us) "
-                         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"));
+  ASSIGN_OR_RETURN(Query query, database_->Prepare(R"sql(
+      INSERT INTO steps (step, loss, update_norm, first_pass_prompt_reused,
+        first_pass_prompt_recomputed, first_pass_beyond_drift, later_pass_reused,
+        later_pass_recomputed, replay_reused, replay_recomputed, response_run, recorded_unix_us)
+      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+      ON CONFLICT DO UPDATE SET loss = ?2, update_norm = ?3,
+        first_pass_prompt_reused = first_pass_prompt_reused + ?4,
+        first_pass_prompt_recomputed = first_pass_prompt_recomputed + ?5,
+        first_pass_beyond_drift = first_pass_beyond_drift + ?6,
+        later_pass_reused = later_pass_reused + ?7,
+        later_pass_recomputed = later_pass_recomputed + ?8,
+        replay_reused = replay_reused + ?9,
+        replay_recomputed = replay_recomputed + ?10,
+        response_run = response_run + ?11, recorded_unix_us = ?12)sql"));
   const StepTokens& tokens = row.tokens;
   return query
       .Bind(row.step, row.loss, row.update_norm, tokens.first_pass_prompt_reused,
@@ -34,23 +41,18 @@ absl::Status StepTable::RestartFrom(int64_t step) {
   return query.Bind(step).Run();
 }
 
-absl::StatusOr<std::optional<StepRow>> StepTable::Last() {
-  ASSIGN_OR_RETURN(Query query,
-                   database_->Prepare("SELECT step, loss, update_norm, first_pass_prompt_reused, "
-                                      "first_pass_prompt_recomputed, first_pass_beyond_drift, "
-                                      "later_pass_reused, later_pass_recomputed, replay_reused, "
-                                      "replay_recomputed, response_run, recorded_unix_us "
-                                      "FROM steps ORDER BY step DESC LIMIT 1"));
-  ASSIGN_OR_RETURN(const bool found, query.Step());
-  if (!found) return std::optional<StepRow>();
-  StepRow row;
-  row.step = query.Int64(0);
-  row.loss = query.Double(1);
-  row.update_norm = query.Double(2);
-  row.tokens = {query.Int64(3), query.Int64(4), query.Int64(5), query.Int64(6),
-                query.Int64(7), query.Int64(8), query.Int64(9), query.Int64(10)};
-  row.recorded_unix_us = query.Int64(11);
-  return std::optional<StepRow>(row);
+absl::StatusOr<StepTotals> StepTable::Totals() {
+  // Of no rows all are NULL, which reads as 0.
+  ASSIGN_OR_RETURN(Query query, database_->Prepare(R"sql(
+      SELECT MAX(step), SUM(first_pass_prompt_reused), SUM(first_pass_prompt_recomputed),
+        SUM(first_pass_beyond_drift), SUM(later_pass_reused), SUM(later_pass_recomputed),
+        SUM(replay_reused), SUM(replay_recomputed), SUM(response_run) FROM steps)sql"));
+  RETURN_IF_ERROR(query.Step().status());
+  StepTotals totals;
+  totals.steps = query.Int64(0);
+  totals.tokens = {query.Int64(1), query.Int64(2), query.Int64(3), query.Int64(4),
+                   query.Int64(5), query.Int64(6), query.Int64(7), query.Int64(8)};
+  return totals;
 }
 
 }  // namespace alchemist

@@ -5,7 +5,6 @@
 #define ALCHEMIST_SERVER_STEP_TABLE_H_
 
 #include <cstdint>
-#include <optional>
 
 #include "base/status.h"
 #include "server/log_rows.h"
@@ -17,11 +16,12 @@ class StepTable {
  public:
   explicit StepTable(SqliteDatabase* database) : database_(database) {}  // Must outlive it.
 
-  // Adds or replaces the row of its step. INVALID_ARGUMENT when loss or norm is not finite.
+  // Adds the row of its step; a second one of a step adds its tokens to those of the first.
+  // INVALID_ARGUMENT when loss or norm is not finite.
   absl::Status Record(const StepRow& row);
   // Forgets the steps after `step`: the trainer came back with the checkpoint made there.
   absl::Status RestartFrom(int64_t step);
-  absl::StatusOr<std::optional<StepRow>> Last();
+  absl::StatusOr<StepTotals> Totals();
 
  private:
   SqliteDatabase* const database_;

@@ -22,29 +22,31 @@ absl::Status Record(FeedbackLog* log, const StepRow& row) {
   return Transact(log, [&](FeedbackLog& l) { return l.steps().Record(row); });
 }
 
-std::optional<StepRow> Last(FeedbackLog* log) {
-  std::optional<StepRow> last;
+StepTotals Totals(FeedbackLog* log) {
+  StepTotals totals;
   const absl::Status status = Transact(log, [&](FeedbackLog& l) -> absl::Status {
-    ASSIGN_OR_RETURN(last, l.steps().Last());
+    ASSIGN_OR_RETURN(totals, l.steps().Totals());
     return absl::OkStatus();
   });
   EXPECT_TRUE(status.ok()) << status;
-  return last;
+  return totals;
 }
 
-TEST(StepTableTest, FollowsTheTrainersCheckpoints) {
+TEST(StepTableTest, SumsUpWhatTheSurvivingCheckpointsHold) {
   auto log = OpenLog(FreshDirectory());
-  EXPECT_FALSE(Last(log.get()).has_value());
+  EXPECT_EQ(Totals(log.get()).steps, 0);
+  EXPECT_EQ(Totals(log.get()).tokens, StepTokens());
   for (int64_t step : {4, 8, 12}) ASSERT_TRUE(Record(log.get(), TestStep(step)).ok());
-  EXPECT_EQ(Last(log.get())->step, 12);
+  EXPECT_EQ(Totals(log.get()).steps, 12);
   ASSERT_TRUE(Transact(log.get(), [](FeedbackLog& l) { return l.steps().RestartFrom(8); }).ok());
-  const std::optional<StepRow> last = Last(log.get());
-  ASSERT_TRUE(last.has_value());
-  EXPECT_EQ(last->step, 8);
-  EXPECT_EQ(last->loss, 0.5);
-  EXPECT_EQ(last->update_norm, 0.25);
-  EXPECT_EQ(last->tokens, TestStep(8).tokens);
-  EXPECT_EQ(last->recorded_unix_us, 99);
+  EXPECT_EQ(Totals(log.get()).steps, 8);
+  EXPECT_EQ(Totals(log.get()).tokens, (StepTokens{2, 4, 6, 8, 10, 12, 14, 16}));
+  // Only the books changed since: the step is reported once more.
+  StepRow again = TestStep(8);
+  again.tokens = {};
+  again.tokens.response_run = 1;
+  ASSERT_TRUE(Record(log.get(), again).ok());
+  EXPECT_EQ(Totals(log.get()).tokens, (StepTokens{2, 4, 6, 8, 10, 12, 14, 17}));
 }
 
 TEST(StepTableTest, RefusesWhatIsNotFinite) {

@@ -421,6 +421,19 @@ void TrainerFeed::OnProgress(const v1::Progress& progress) {
   if (!posted.ok()) LOG(ERROR) << "progress was not logged: " << posted;
 }
 
+void TrainerFeed::Restore(const StepTotals& totals) {
+  steps_ = totals.steps;
+  const StepTokens& t = totals.tokens;
+  tokens_.set_first_pass_prompt_reused(t.first_pass_prompt_reused);
+  tokens_.set_first_pass_prompt_recomputed(t.first_pass_prompt_recomputed);
+  tokens_.set_first_pass_beyond_drift(t.first_pass_beyond_drift);
+  tokens_.set_later_pass_reused(t.later_pass_reused);
+  tokens_.set_later_pass_recomputed(t.later_pass_recomputed);
+  tokens_.set_replay_reused(t.replay_reused);
+  tokens_.set_replay_recomputed(t.replay_recomputed);
+  tokens_.set_response_run(t.response_run);
+}
+
 void TrainerFeed::AddTokens(const v1::TokensRun& t) {
   tokens_.set_first_pass_prompt_reused(tokens_.first_pass_prompt_reused() +
                                        t.first_pass_prompt_reused());

@@ -71,6 +71,8 @@ class TrainerFeed {
   bool active() const { return session_.state() == SessionState::kActive; }
   bool paused() const { return paused_; }
   v1::TrainerState state() const;
+  // What the log knows of earlier lives of the server. Before anything else.
+  void Restore(const StepTotals& totals);
   const v1::TokenCounts& tokens() const { return tokens_; }
   int64_t steps() const { return steps_; }
   std::string Inspect() const;

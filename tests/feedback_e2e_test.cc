@@ -250,8 +250,13 @@ TEST_F(FeedbackE2eTest, FeedbackWaitsForATrainerAndSurvivesRestarts) {
   ASSERT_OK(daemons_.WaitForServed(ids));
   ASSERT_OK(daemons_.StopTrainer());
   // Both come back: what was done stays done, and is not trained again.
+  const auto before = daemons_.client().GetStatus();
+  ASSERT_OK(before);
+  EXPECT_GT(before->tokens().response_run(), 0);
   ASSERT_OK(daemons_.StopServer());
   ASSERT_OK(daemons_.StartServer());
+  EXPECT_EQ(daemons_.client().GetStatus()->steps(), before->steps());
+  EXPECT_EQ(daemons_.client().GetStatus()->tokens().DebugString(), before->tokens().DebugString());
   ASSERT_OK(daemons_.StartTrainer());
   ASSERT_OK(daemons_.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
   const std::string later =
