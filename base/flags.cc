@@ -7,6 +7,7 @@
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/flags/usage_config.h"
+#include "absl/strings/str_cat.h"
 #include "base/logging.h"
 
 namespace alchemist {
@@ -36,6 +37,14 @@ std::vector<std::string> ParseFlags(int argc, char** argv, absl::string_view usa
     std::exit(1);
   }
   return std::vector<std::string>(rest.begin() + 1, rest.end());
+}
+
+absl::StatusOr<int64_t> DurationFlagUs(absl::string_view name, int64_t value, int64_t unit_us,
+                                       int64_t min) {
+  const int64_t max = kDurationFlagMaxUs / unit_us;
+  if (value >= min && value <= max) return value * unit_us;
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", name, ": ", value, " is not in [", min, ", ", max, "]"));
 }
 
 }  // namespace alchemist

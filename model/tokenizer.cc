@@ -46,7 +46,12 @@ Tokenizer::Tokenizer(BpeModel model, Normalizer normalizer, AddedVocabulary adde
       pre_tokenizer_(std::move(pre_tokenizer)),
       post_processor_(std::move(post_processor)),
       decoder_(std::move(decoder)),
-      digest_(std::move(digest)) {}
+      digest_(std::move(digest)) {
+  for (int64_t id = 0; id < vocab_size(); ++id) {
+    const absl::string_view text = TokenText(static_cast<int32_t>(id), false);
+    token_bytes_max_ = std::max(token_bytes_max_, static_cast<int64_t>(text.size()));
+  }
+}
 
 absl::StatusOr<std::unique_ptr<const Tokenizer>> Tokenizer::Load(const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/tokenizer.json");

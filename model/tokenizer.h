@@ -52,6 +52,9 @@ class Tokenizer {
   // All ids are below it. There may be ids below it that have no token.
   int64_t vocab_size() const;
 
+  // Bytes of the longest token as the file spells it, which is no shorter than its text.
+  int64_t token_bytes_max() const { return token_bytes_max_; }
+
   // The SHA-256 of tokenizer.json, in hex.
   const std::string& digest() const { return digest_; }
 
@@ -82,6 +85,7 @@ class Tokenizer {
   const PostProcessor post_processor_;
   const TokenDecoder decoder_;
   const std::string digest_;
+  int64_t token_bytes_max_ = 0;
 };
 
 }  // namespace alchemist

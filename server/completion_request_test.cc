@@ -56,6 +56,19 @@ TEST_F(CompletionRequestTest, DefaultsAreThoseOfTheProto) {
   EXPECT_EQ(request->session_id, "");
 }
 
+TEST_F(CompletionRequestTest, ATextThatCannotFitIsRefusedBeforeItIsTokenised) {
+  const int64_t bytes_max = model_.context * tokenizer_->token_bytes_max();
+  v1::CompleteRequest message = Valid();
+  // Not even UTF-8: that would be the tokenizer's complaint.
+  message.set_text(std::string(static_cast<size_t>(bytes_max) + 1, '\xff'));
+  const absl::Status status = Parse(message).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("text: "));
+  EXPECT_THAT(std::string(status.message()), HasSubstr(std::to_string(bytes_max)));
+  message.mutable_text()->pop_back();
+  EXPECT_THAT(std::string(Parse(message).status().message()), HasSubstr("UTF-8"));
+}
+
 TEST_F(CompletionRequestTest, EveryFieldIsTakenOver) {
   v1::CompleteRequest message;
   message.mutable_tokens()->add_ids(28);

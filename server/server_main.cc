@@ -66,8 +66,9 @@ namespace alchemist {
 namespace {
 
 constexpr int kMessageBytesMax = 4 << 20;
-// On the link: a record's descriptor grows with the model's layers, a hello with all feedback.
+// On the link: a record's descriptor grows with the model's layers, a hello with the unfinished feedback.
 constexpr int kLinkMessageBytesMax = 512 << 20;
+constexpr int64_t kSecondUs = 1'000'000;
 constexpr int kGrpcThreadsSpare = 64;  // Beside a thread for each completion.
 
 absl::StatusOr<LoraConfig> AdapterConfigFromFlags() {
@@ -115,8 +116,6 @@ absl::StatusOr<ServerOptions> OptionsFromFlags() {
            {"running_max", absl::GetFlag(FLAGS_running_max)},
            {"waiting_max", absl::GetFlag(FLAGS_waiting_max)},
            {"rows_per_step", absl::GetFlag(FLAGS_rows_per_step)},
-           {"record_ttl_seconds", absl::GetFlag(FLAGS_record_ttl_seconds)},
-           {"session_revision_seconds", absl::GetFlag(FLAGS_session_revision_seconds)},
            {"revisions_kept", absl::GetFlag(FLAGS_revisions_kept)},
            {"device_bytes", absl::GetFlag(FLAGS_device_bytes)}}) {
     RETURN_IF_ERROR(CheckPositive(name, value));
@@ -134,13 +133,20 @@ absl::StatusOr<ServerOptions> OptionsFromFlags() {
   options.registry.data_dir = absl::GetFlag(FLAGS_data_dir);
   ASSIGN_OR_RETURN(options.registry.adapter, AdapterConfigFromFlags());
   options.registry.adapter_seed = absl::GetFlag(FLAGS_adapter_seed);
-  options.registry.session_revision_us = absl::GetFlag(FLAGS_session_revision_seconds) * 1'000'000;
+  ASSIGN_OR_RETURN(options.registry.session_revision_us,
+                   DurationFlagUs("session_revision_seconds",
+                                  absl::GetFlag(FLAGS_session_revision_seconds), kSecondUs, 1));
   options.registry.revisions_kept = absl::GetFlag(FLAGS_revisions_kept);
   options.loop.batcher.running_max = absl::GetFlag(FLAGS_running_max);
   options.loop.batcher.waiting_max = absl::GetFlag(FLAGS_waiting_max);
   options.loop.batcher.scheduler.rows_per_step = absl::GetFlag(FLAGS_rows_per_step);
   options.loop.batcher.record_prompts = record == "prefill";
-  options.loop.record_ttl_us = absl::GetFlag(FLAGS_record_ttl_seconds) * 1'000'000;
+  ASSIGN_OR_RETURN(
+      options.loop.record_ttl_us,
+      DurationFlagUs("record_ttl_seconds", absl::GetFlag(FLAGS_record_ttl_seconds), kSecondUs, 1));
+  ASSIGN_OR_RETURN(options.drain_timeout_us,
+                   DurationFlagUs("drain_timeout_seconds",
+                                  absl::GetFlag(FLAGS_drain_timeout_seconds), kSecondUs, 0));
   options.device_bytes = absl::GetFlag(FLAGS_device_bytes);
   options.serving_kv_bytes = absl::GetFlag(FLAGS_serving_kv_bytes);
   options.threads = absl::GetFlag(FLAGS_threads);
@@ -226,8 +232,8 @@ absl::Status Serve(const ServerOptions& options) {
   sigwait(&signals, &signal);
   LOG(INFO) << "stopping: " << strsignal(signal);
   listeners.clients->GetHealthCheckService()->SetServingStatus(false);
-  const auto deadline = std::chrono::system_clock::now() +
-                        std::chrono::seconds(absl::GetFlag(FLAGS_drain_timeout_seconds));
+  const auto deadline =
+      std::chrono::system_clock::now() + std::chrono::microseconds(options.drain_timeout_us);
   listeners.clients->Shutdown(deadline);  // New calls are refused, running ones finish.
   listeners.link->Shutdown(std::chrono::system_clock::now());
   return runtime->Stop();

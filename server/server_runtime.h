@@ -35,6 +35,7 @@ struct ServerOptions {
   int64_t device_bytes = 0;
   int64_t serving_kv_bytes = 0;
   int threads = 0;
+  int64_t drain_timeout_us = 0;  // Running requests may take this long when the server stops.
 
   std::string store_socket() const { return runtime_dir + "/store.sock"; }
   std::string link_socket() const { return runtime_dir + "/link.sock"; }

@@ -87,13 +87,17 @@ absl::StatusOr<TrainerOptions> OptionsFromFlags() {
   options.optimizer.adamw.weight_decay = absl::GetFlag(FLAGS_weight_decay);
   options.optimizer.gradient_norm_max = absl::GetFlag(FLAGS_gradient_norm_max);
   options.replay_items_min = absl::GetFlag(FLAGS_replay_items);
-  options.step_interval_us = absl::GetFlag(FLAGS_step_interval_ms) * 1000;
+  ASSIGN_OR_RETURN(
+      options.step_interval_us,
+      DurationFlagUs("step_interval_ms", absl::GetFlag(FLAGS_step_interval_ms), 1000, 0));
   options.passes_max = absl::GetFlag(FLAGS_passes);
   options.done_loss = absl::GetFlag(FLAGS_done_loss);
   options.drift_max = absl::GetFlag(FLAGS_drift_max);
   options.repeat_drift_max = absl::GetFlag(FLAGS_repeat_drift_max);
   options.own_record_bytes = absl::GetFlag(FLAGS_own_record_bytes);
-  options.publish_interval_us = absl::GetFlag(FLAGS_publish_interval_ms) * 1000;
+  ASSIGN_OR_RETURN(
+      options.publish_interval_us,
+      DurationFlagUs("publish_interval_ms", absl::GetFlag(FLAGS_publish_interval_ms), 1000, 0));
   options.items_ahead = absl::GetFlag(FLAGS_items_ahead);
   options.forward_rows = absl::GetFlag(FLAGS_forward_rows);
   options.dump_gradients = absl::GetFlag(FLAGS_dump_gradients);
