@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -113,6 +114,14 @@ absl::Status ReplaceFile(const std::string& path, absl::string_view content) {
   RETURN_IF_ERROR(WriteFileSynced(aside, content));
   if (rename(aside.c_str(), path.c_str()) != 0) return ErrnoStatus("rename", path);
   return SyncDirectory(Parent(path));
+}
+
+absl::StatusOr<FileDescriptor> LockFile(const std::string& path) {
+  FileDescriptor fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd.valid()) return ErrnoStatus("open", path);
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  if (errno != EWOULDBLOCK) return ErrnoStatus("flock", path);
+  return absl::FailedPreconditionError(absl::StrCat(path, ": another process has it locked"));
 }
 
 absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {

@@ -48,6 +48,10 @@ absl::Status SyncDirectory(const std::string& directory);
 // Writes `content` aside, syncs, renames over `path`, syncs the directory: old or new, never half.
 absl::Status ReplaceFile(const std::string& path, absl::string_view content);
 
+// Takes the file `path`, made if absent, for this process alone until the descriptor closes; the
+// death of the process is enough. FailedPrecondition while another process has it.
+absl::StatusOr<FileDescriptor> LockFile(const std::string& path);
+
 // A file mapped read-only, shared with whoever else maps it. Move only.
 class MappedFile {
  public:

@@ -34,6 +34,18 @@ TEST(FileTest, PiecesAreWrittenInOrder) {
   EXPECT_EQ(*ReadFile(path, 100), "abc");
 }
 
+TEST(FileTest, ALockedFileIsOneHoldersUntilItLetsGo) {
+  const std::string path = TempPath("lock");
+  {
+    const auto first = LockFile(path);
+    ASSERT_TRUE(first.ok()) << first.status();
+    const absl::Status second = LockFile(path).status();
+    EXPECT_EQ(second.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_NE(second.message().find(path), std::string::npos);
+  }
+  EXPECT_TRUE(LockFile(path).ok());
+}
+
 TEST(FileTest, MappedFileShowsTheContent) {
   const std::string path = TempPath("mapped");
   ASSERT_TRUE(WriteFileSynced(path, "content").ok());

@@ -25,17 +25,32 @@ absl::Status MakePrivateDirectory(const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<FileDescriptor> LockFolder(const char* flag, const std::string& folder) {
+  absl::StatusOr<FileDescriptor> lock = LockFile(folder + "/server.lock");
+  if (lock.ok() || !absl::IsFailedPrecondition(lock.status())) return lock;
+  return absl::FailedPreconditionError(
+      absl::StrCat(flag, ": another alchemist-server runs on ", folder));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ServerRuntime>> ServerRuntime::Start(const ServerOptions& options) {
   std::unique_ptr<ServerRuntime> runtime(new ServerRuntime(options));
-  RETURN_IF_ERROR(MakePrivateDirectory(options.runtime_dir));
-  RETURN_IF_ERROR(MakePrivateDirectory(options.registry.data_dir));
+  RETURN_IF_ERROR(runtime->LockFolders());  // Before anything in them is changed.
   RETURN_IF_ERROR(runtime->LoadModel());
   RETURN_IF_ERROR(runtime->OpenLog());
   RETURN_IF_ERROR(runtime->MakeStore());
   RETURN_IF_ERROR(runtime->MakeLoop());
   return runtime;
+}
+
+absl::Status ServerRuntime::LockFolders() {
+  const std::string& data_dir = options_.registry.data_dir;
+  RETURN_IF_ERROR(MakePrivateDirectory(options_.runtime_dir));
+  RETURN_IF_ERROR(MakePrivateDirectory(data_dir));
+  ASSIGN_OR_RETURN(runtime_lock_, LockFolder("--runtime_dir", options_.runtime_dir));
+  ASSIGN_OR_RETURN(data_lock_, LockFolder("--data_dir", data_dir));
+  return absl::OkStatus();
 }
 
 absl::Status ServerRuntime::Check(const ServerOptions& options) {

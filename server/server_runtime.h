@@ -11,6 +11,7 @@
 
 #include "activation_store/attach_listener.h"
 #include "activation_store/store.h"
+#include "base/file.h"
 #include "base/status.h"
 #include "kernels/cpu_device.h"
 #include "kernels/shared_memory.h"
@@ -62,12 +63,15 @@ class ServerRuntime {
 
  private:
   explicit ServerRuntime(const ServerOptions& options) : options_(options) {}
+  absl::Status LockFolders();
   absl::Status LoadModel();
   absl::Status OpenLog();
   absl::Status MakeStore();
   absl::Status MakeLoop();
 
   const ServerOptions options_;
+  FileDescriptor runtime_lock_;  // Two servers on one folder would take each other's sockets,
+  FileDescriptor data_lock_;     // or remove each other's candidates.
   std::unique_ptr<const Model> model_;
   std::unique_ptr<const Tokenizer> tokenizer_;
   CpuDevice device_;

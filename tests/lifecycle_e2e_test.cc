@@ -103,6 +103,23 @@ TEST_F(LifecycleE2eTest, TheTrainerAttachesAgainWhenTheServerIsKilled) {
   EXPECT_LE(daemons_.trainer().CountDescriptors(), descriptors + 1) << daemons_.Logs();
 }
 
+TEST_F(LifecycleE2eTest, ASecondServerOnTheSameFoldersIsRefused) {
+  ASSERT_OK(daemons_.StartServer());
+  TestDaemons other(ModelDirectory());
+  for (const std::string& flag : {"--runtime_dir=" + daemons_.runtime_dir(),
+                                  "--data_dir=" + daemons_.directory() + "/data"}) {
+    ASSERT_OK(other.SpawnServer({.flags = {flag}}));
+    ASSERT_TRUE(other.server().WaitForExit(Daemons::kDeadlineUs)) << flag;
+    EXPECT_TRUE(other.server().exited_with(1)) << flag;
+    EXPECT_NE(other.server().Log().find(flag.substr(0, flag.find('=')) +
+                                        ": another alchemist-server runs on"),
+              std::string::npos)
+        << other.Logs();
+  }
+  ASSERT_OK(daemons_.StartTrainer());
+  ExpectTheLoopCloses();  // Sockets and data are still the first one's.
+}
+
 TEST_F(LifecycleE2eTest, AnotherTrainerFollowsOneThatStopped) {
   ASSERT_OK(daemons_.StartServer());
   for (int i = 0; i < 2; ++i) {
