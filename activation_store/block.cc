@@ -11,6 +11,12 @@ int64_t RowsOf(const BlockRun& run, const BlockTensor& tensor) {
   return tensor.head_rows_only ? run.head_rows : run.rows;
 }
 
+int64_t PagesFor(const BlockTensor& tensor, const std::vector<BlockRun>& runs, int64_t page_bytes) {
+  int64_t rows = 0;
+  for (const BlockRun& run : runs) rows += RowsOf(run, tensor);
+  return (rows * tensor.row_bytes + page_bytes - 1) / page_bytes;
+}
+
 }  // namespace
 
 std::optional<Block> Block::Allocate(const std::vector<BlockTensor>& tensors,
@@ -24,11 +30,9 @@ std::optional<Block> Block::Allocate(const std::vector<BlockTensor>& tensors,
   block.generation_ = generation;
   block.runs_live_ = block.runs();
   for (const BlockTensor& tensor : tensors) {
-    int64_t rows = 0;
-    for (const BlockRun& run : block.runs_) rows += RowsOf(run, tensor);
+    const int64_t pages = PagesFor(tensor, block.runs_, page_bytes);
     Placed placed;
-    if (rows > 0) {
-      const int64_t pages = (rows * tensor.row_bytes + page_bytes - 1) / page_bytes;
+    if (pages > 0) {
       const std::optional<PageRun> taken = pool.Allocate(pages);
       if (!taken.has_value()) {
         for (const Placed& before : block.placed_) {
@@ -52,6 +56,23 @@ std::optional<Block> Block::Allocate(const std::vector<BlockTensor>& tensors,
     }
   }
   return block;
+}
+
+int64_t Block::PagesNeeded(const std::vector<BlockTensor>& tensors,
+                           const std::vector<BlockRun>& runs, int64_t page_bytes) {
+  int64_t pages = 0;
+  for (const BlockTensor& tensor : tensors) pages += PagesFor(tensor, runs, page_bytes);
+  return pages;
+}
+
+int64_t Block::PagesOf(int64_t run) const {
+  int64_t pages = 0;
+  for (size_t index = 0; index < tensors_->size(); ++index) {
+    const ByteRange bytes = BytesOf(run, static_cast<int64_t>(index));
+    if (bytes.begin == bytes.end) continue;
+    pages += (bytes.end - 1) / page_bytes_ - bytes.begin / page_bytes_ + 1;
+  }
+  return pages;
 }
 
 std::optional<int64_t> Block::Offset(int64_t index) const {

@@ -37,12 +37,17 @@ class Block {
                                        std::vector<BlockRun> runs, int64_t page_bytes,
                                        uint64_t generation, PagePool& pool);
 
+  // How many pages Allocate takes for them.
+  static int64_t PagesNeeded(const std::vector<BlockTensor>& tensors,
+                             const std::vector<BlockRun>& runs, int64_t page_bytes);
+
   // Byte offset in the arena of tensor `index`'s first row; nullopt when it has no rows here.
   std::optional<int64_t> Offset(int64_t index) const;
   std::vector<PageRun> page_runs() const;  // As allocated, for the generation table.
   int64_t runs() const { return static_cast<int64_t>(runs_.size()); }
   int64_t runs_live() const { return runs_live_; }
   int64_t pages_held() const { return pages_held_; }
+  int64_t PagesOf(int64_t run) const;  // That it touches, some of them perhaps not alone.
 
   RunDescriptor Describe(int64_t run, int64_t layers) const;
   // Gives back the pages that no other run touches. REQUIRES: not dropped before.

@@ -94,6 +94,9 @@ const Block* ActivationStore::AppendBlock(std::vector<BlockRun> runs) {
     CHECK(Get(run.record_id).state == State::kFilling) << "record " << run.record_id;
     CHECK(run.rows > 0 && run.head_rows >= 0 && run.head_rows <= run.rows);
   }
+  if (!CouldHave(Block::PagesNeeded(options_.block_tensors, runs, options_.page_bytes))) {
+    return nullptr;
+  }
   const uint64_t generation = next_generation_++;
   std::optional<Block> block;
   do {
@@ -112,6 +115,7 @@ const Block* ActivationStore::AppendBlock(std::vector<BlockRun> runs) {
 bool ActivationStore::AppendKvPages(uint64_t record_id, int64_t first_position) {
   CHECK(Get(record_id).state == State::kFilling) << "record " << record_id;
   CHECK_EQ(first_position, static_cast<int64_t>(Get(record_id).kv_pages.size()) * kKvPageTokens);
+  if (!CouldHave(options_.layers * kv_page_pages_)) return false;
   std::vector<KvPage> pages;
   while (static_cast<int64_t>(pages.size()) < options_.layers) {
     const std::optional<KvPage> page = AllocateKvPage(*record_pages_);
@@ -173,16 +177,33 @@ int64_t ActivationStore::EvictOlderThan(int64_t begun_before_us) {
   std::vector<uint64_t> old;
   for (const auto& [id, record] : records_) {
     if (record.begun_us >= begun_before_us) break;  // By id is by time.
-    if (record.state == State::kSealed && !record.pinned && record.leases == 0) old.push_back(id);
+    if (MayEvict(record)) old.push_back(id);
   }
   for (const uint64_t id : old) Free(id);
   evictions_ += static_cast<int64_t>(old.size());
   return static_cast<int64_t>(old.size());
 }
 
+bool ActivationStore::MayEvict(const Record& record) {
+  return record.state == State::kSealed && !record.pinned && record.leases == 0;
+}
+
+// Whether `pages` pages can be free once enough is evicted. Looks at no more records than it must.
+// A page that two runs touch counts for each, so that "no" is certain and "yes" is not.
+bool ActivationStore::CouldHave(int64_t pages) const {
+  int64_t found = record_pages_->pages_free();
+  for (const auto& [id, record] : records_) {
+    if (found >= pages) return true;
+    if (!MayEvict(record)) continue;
+    found += static_cast<int64_t>(record.kv_pages.size()) * options_.layers * kv_page_pages_;
+    for (const RunRef& ref : record.runs) found += blocks_.at(ref.block_id).PagesOf(ref.run);
+  }
+  return found >= pages;
+}
+
 bool ActivationStore::EvictOldest() {
   for (const auto& [id, record] : records_) {
-    if (record.state != State::kSealed || record.pinned || record.leases > 0) continue;
+    if (!MayEvict(record)) continue;
     Free(id);
     ++evictions_;
     return true;

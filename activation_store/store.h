@@ -60,8 +60,9 @@ class ActivationStore {
   // ---- Records ----
   // FREE -> FILLING. Ids are never reused. The record is pinned until Unpin.
   uint64_t Begin(RecordIdentity identity, int64_t now_us);
-  // A block for one step's recorded rows; evicts the oldest unleased records until it fits. nullopt
-  // when it cannot: nothing is changed but what was evicted. REQUIRES: all records are FILLING.
+  // A block for one step's recorded rows; evicts the oldest unleased records until it fits. Null
+  // when it does not; nothing is evicted when all that may be evicted has too few pages, only where
+  // they are not adjacent. REQUIRES: all records are FILLING.
   const Block* AppendBlock(std::vector<BlockRun> runs);
   // One K/V page per layer for the positions [first, first + 32) of a FILLING record; likewise.
   bool AppendKvPages(uint64_t record_id, int64_t first_position);
@@ -121,6 +122,8 @@ class ActivationStore {
   };
 
   explicit ActivationStore(StoreOptions options);
+  static bool MayEvict(const Record& record);
+  bool CouldHave(int64_t pages) const;
   bool EvictOldest();
   void Free(uint64_t record_id);
   std::optional<KvPage> AllocateKvPage(PagePool& pool);

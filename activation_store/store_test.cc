@@ -101,6 +101,23 @@ TEST(StoreTest, NothingIsTakenWhenEveryRecordIsLeased) {
   EXPECT_TRUE(store->Holds(AddRecord(*store, 5))) << "the released record made room";
 }
 
+TEST(StoreTest, NothingIsEvictedForWhatCannotFit) {
+  auto store = MakeStore(3 * 7);
+  ASSERT_TRUE(store->Lease(AddRecord(*store, 5), 1).ok());
+  const uint64_t middle = AddRecord(*store, 5);
+  const uint64_t newest = AddRecord(*store, 5);
+  const uint64_t record = store->Begin({}, 0);
+  // Of 21 pages 14 can be had. 8 rows of x fill a page; the head rows of two tensors take one each.
+  EXPECT_EQ(store->AppendBlock({{record, 0, 13 * 8, 1}}), nullptr) << "15 pages";
+  EXPECT_EQ(store->ledger().evictions, 0);
+  EXPECT_TRUE(store->Holds(middle) && store->Holds(newest));
+  EXPECT_NE(store->AppendBlock({{record, 0, 12 * 8, 1}}), nullptr) << "14 pages";
+  EXPECT_EQ(store->ledger().evictions, 2);
+  EXPECT_FALSE(store->AppendKvPages(record, 0));
+  store->Abort(record);
+  store->CheckInvariants();
+}
+
 TEST(StoreTest, ALeaseEndsWithItsLastLayerOrItsSession) {
   auto store = MakeStore(64);
   const uint64_t record = AddRecord(*store, 5);

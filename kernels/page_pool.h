@@ -5,8 +5,10 @@
 #define ALCHEMIST_KERNELS_PAGE_POOL_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
-#include <vector>
+#include <set>
+#include <utility>
 
 namespace alchemist {
 
@@ -21,22 +23,28 @@ class PagePool {
   // Lends the pages [first_page, first_page + pages) of an arena; they are all free at first.
   PagePool(int64_t first_page, int64_t pages);
 
-  // First fit: `count` (> 0) adjacent pages, or nullopt and no change when there is no such run.
+  // `count` (> 0) adjacent pages of the smallest free run that has them, the first one among
+  // equals; or nullopt and no change when there is none. Its time, as that of Free, grows with the
+  // logarithm of how many free runs there are, and not with the arena.
   std::optional<PageRun> Allocate(int64_t count);
   // REQUIRES: every page of `run` is lent. Pages may be given back in other pieces than they came.
   void Free(PageRun run);
 
   int64_t pages_free() const { return pages_free_; }
-  int64_t pages_total() const { return static_cast<int64_t>(lent_.size()); }
+  int64_t pages_total() const { return pages_total_; }
   int64_t first_page() const { return first_page_; }
   bool IsLent(int64_t page) const;
   void CheckInvariants() const;
 
  private:
+  void Insert(int64_t first, int64_t count);
+  void Erase(std::map<int64_t, int64_t>::iterator run);
+
   const int64_t first_page_;
-  std::vector<bool> lent_;
-  int64_t pages_free_;
-  int64_t search_from_ = 0;  // No page before it is free.
+  const int64_t pages_total_;
+  int64_t pages_free_ = 0;
+  std::map<int64_t, int64_t> free_;  // Count by first page; no two runs are adjacent.
+  std::set<std::pair<int64_t, int64_t>> by_count_;  // The same as (count, first page).
 };
 
 }  // namespace alchemist
