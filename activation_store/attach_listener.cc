@@ -19,6 +19,12 @@
 namespace alchemist {
 namespace {
 
+constexpr int kDescriptorRetryMs = 100;
+
+bool IsOutOfDescriptors(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 int PidfdOpen(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
 int PidfdSignal(int pidfd, int signal) {
   return static_cast<int>(syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0));
@@ -69,19 +75,24 @@ void AttachListener::EndSession(uint64_t session_epoch) {
 }
 
 void AttachListener::Run() {
+  // A trainer that cannot be accepted stays readable: polling for it would not wait.
+  bool paused = false;
   for (;;) {
-    std::vector<pollfd> entries = {{listening_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+    // poll ignores negative descriptors.
+    std::vector<pollfd> entries = {{paused ? -1 : listening_.get(), POLLIN, 0},
+                                   {wake_.get(), POLLIN, 0}};
     {
       MutexLock lock(&mutex_);
       if (stopping_) return;
-      // poll ignores negative descriptors.
       entries.push_back({session_.socket.get(), POLLIN, 0});
       entries.push_back({session_.pidfd.get(), POLLIN, 0});
     }
-    if (poll(entries.data(), entries.size(), -1) < 0) {
+    const int ready = poll(entries.data(), entries.size(), paused ? kDescriptorRetryMs : -1);
+    if (ready < 0) {
       PCHECK(errno == EINTR) << "poll";
       continue;
     }
+    if (ready == 0) paused = false;
     if (entries[1].revents != 0) {
       // The session may have changed under the poll: look again before trusting its results.
       eventfd_t ignored;
@@ -89,7 +100,7 @@ void AttachListener::Run() {
       continue;
     }
     CheckSession(entries[2].revents != 0, entries[3].revents != 0);
-    if (entries[0].revents != 0) Accept();
+    if (entries[0].revents != 0) paused = !Accept();
   }
 }
 
@@ -115,29 +126,32 @@ void AttachListener::CheckSession(bool socket_ready, bool pidfd_ready) {
   }
 }
 
-void AttachListener::Accept() {
+bool AttachListener::Accept() {
   FileDescriptor socket(accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  if (!socket.valid()) {
-    PLOG(WARNING) << "attach: accept";
-    return;
+  const int error = socket.valid() ? 0 : errno;
+  const bool was_out = std::exchange(out_of_descriptors_, IsOutOfDescriptors(error));
+  if (error != 0) {
+    PLOG_IF(WARNING, !(was_out && out_of_descriptors_)) << "attach: accept";  // Once.
+    return !out_of_descriptors_;
   }
   Session session;
   if (const absl::Status status = Admit(socket.get(), session); !status.ok()) {
     LOG(WARNING) << "attach refused: " << status;
-    return;
+    return true;
   }
   session.socket = std::move(socket);
   session.epoch = next_epoch_++;
   absl::StatusOr<AttachEvent> event = SendDescriptors(session);
   if (!event.ok()) {
     LOG(WARNING) << "attach failed: " << event.status();
-    return;
+    return true;
   }
   {
     MutexLock lock(&mutex_);
     session_ = std::move(session);
   }
   options_.on_event(*std::move(event));
+  return true;
 }
 
 void AttachListener::Refuse(int socket, AttachStatus status) {

@@ -1,7 +1,7 @@
 // AttachListener: the server's end of the attach socket. Its own thread accepts one trainer at a
 // time, checks who it is (SO_PEERCRED, pidfd), sends the descriptors, and then watches socket and
 // pidfd. What it sees it reports through one callback; what the trainer may do is decided by the
-// serving loop.
+// serving loop. While there is no free descriptor trainers wait, and it looks again now and then.
 #ifndef ALCHEMIST_ACTIVATION_STORE_ATTACH_LISTENER_H_
 #define ALCHEMIST_ACTIVATION_STORE_ATTACH_LISTENER_H_
 
@@ -66,7 +66,7 @@ class AttachListener {
 
   explicit AttachListener(Options options) : options_(std::move(options)) {}
   void Run();
-  void Accept();
+  bool Accept();  // False when there is no descriptor for the one that waits.
   absl::Status Admit(int socket, Session& session);
   absl::StatusOr<AttachEvent> SendDescriptors(const Session& session);
   void Refuse(int socket, AttachStatus status);
@@ -80,6 +80,7 @@ class AttachListener {
   Session session_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t next_epoch_ = 1;
+  bool out_of_descriptors_ = false;  // At the last accept.
   std::thread thread_;
 };
 

@@ -1,12 +1,17 @@
 // The attach socket between two real processes: the child is the trainer.
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <ctime>
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "activation_store/attach_listener.h"
 #include "activation_store/control_pages.h"
@@ -159,6 +164,30 @@ TEST_F(AttachTest, ASecondTrainerWaitsUntilTheFirstIsProvenDead) {
   auto second = StoreReader::Attach(path_);
   ASSERT_TRUE(second.ok()) << second.status();
   EXPECT_GT((*second)->info().session_epoch, attached.session_epoch);
+}
+
+TEST_F(AttachTest, WithoutAFreeDescriptorTrainerAndListenerWait) {
+  const FileDescriptor trainer(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  ASSERT_TRUE(trainer.valid());
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  rlimit limit;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  rlimit few = limit;
+  few.rlim_cur = 64;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::vector<FileDescriptor> all;
+  do {
+    all.emplace_back(dup(STDIN_FILENO));
+  } while (all.back().valid());
+  const std::clock_t begun = std::clock();
+  ASSERT_EQ(connect(trainer.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  EXPECT_FALSE(events_.Pop(/*timeout_us=*/500'000).has_value());
+  EXPECT_LT(std::clock() - begun, CLOCKS_PER_SEC / 20) << "of the processor's time";
+  all.clear();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_EQ(NextEvent().kind, AttachEvent::Kind::kAttached);
 }
 
 TEST_F(AttachTest, TalkingOnTheSocketEndsTheSessionAndLeaksNothing) {
