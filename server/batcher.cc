@@ -40,6 +40,7 @@ absl::StatusOr<std::unique_ptr<Batcher>> Batcher::Create(const BatcherOptions& o
 }
 
 absl::Status Batcher::Add(CompletionRequest request, std::shared_ptr<CompletionStream> stream) {
+  if (draining_) return absl::UnavailableError("the server is stopping");
   if (waiting() >= options_.waiting_max) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the queue is full: ", options_.waiting_max, " requests wait"));

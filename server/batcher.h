@@ -64,6 +64,8 @@ class Batcher {
 
   // ResourceExhausted when the queue is full, or the request could never get its K/V pages.
   absl::Status Add(CompletionRequest request, std::shared_ptr<CompletionStream> stream);
+  // From here on Add answers Unavailable; what runs or waits goes on.
+  void Drain() { draining_ = true; }
   // Admits, then runs one step. False when there was nothing to do.
   bool RunStep();
   // Ends everything with `status`.
@@ -109,6 +111,7 @@ class Batcher {
   Buffer logits_;                          // [running_max, vocab] f32
   std::deque<std::unique_ptr<Sequence>> waiting_;
   std::vector<std::unique_ptr<Sequence>> running_;  // In order of admission.
+  bool draining_ = false;
   int64_t requests_recorded_ = 0;
   int64_t requests_unrecorded_ = 0;
 };

@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/impl/service_type.h>
+#include <grpcpp/support/server_interceptor.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -23,9 +24,11 @@
 #include "base/flags.h"
 #include "base/logging.h"
 #include "server/admin_service.h"
+#include "server/call_counter_service.h"
 #include "server/completion_service.h"
 #include "server/feedback_service.h"
 #include "server/link_service.h"
+#include "server/running_calls.h"
 #include "server/server_runtime.h"
 
 ABSL_FLAG(std::string, model, "", "Hugging Face directory of the base model (required).");
@@ -66,7 +69,8 @@ namespace alchemist {
 namespace {
 
 constexpr int kMessageBytesMax = 4 << 20;
-// On the link: a record's descriptor grows with the model's layers, a hello with the unfinished feedback.
+// On the link: a record's descriptor grows with the model's layers, a hello with the unfinished
+// feedback.
 constexpr int kLinkMessageBytesMax = 512 << 20;
 constexpr int64_t kSecondUs = 1'000'000;
 constexpr int kGrpcThreadsSpare = 64;  // Beside a thread for each completion.
@@ -156,6 +160,7 @@ absl::StatusOr<ServerOptions> OptionsFromFlags() {
 
 // The services clients see, and the link to the trainer, on listeners of their own.
 struct Listeners {
+  std::unique_ptr<RunningCalls> calls = std::make_unique<RunningCalls>();  // Of clients.
   std::vector<std::unique_ptr<grpc::Service>> services;
   std::unique_ptr<grpc::Server> clients;
   std::unique_ptr<grpc::Server> link;
@@ -187,6 +192,9 @@ absl::StatusOr<Listeners> Listen(ServerRuntime& runtime, const ServerOptions& op
   clients.AddListeningPort(absl::GetFlag(FLAGS_listen_address), grpc::InsecureServerCredentials(),
                            &listeners.port);
   for (int i = 0; i < 3; ++i) clients.RegisterService(services[i].get());
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> counters;
+  counters.push_back(MakeCallCounter(listeners.calls.get()));
+  clients.experimental().SetInterceptorCreators(std::move(counters));
   listeners.clients = clients.BuildAndStart();
   if (listeners.clients == nullptr || listeners.port == 0) {
     return absl::UnavailableError(
@@ -232,9 +240,15 @@ absl::Status Serve(const ServerOptions& options) {
   sigwait(&signals, &signal);
   LOG(INFO) << "stopping: " << strsignal(signal);
   listeners.clients->GetHealthCheckService()->SetServingStatus(false);
-  const auto deadline =
-      std::chrono::system_clock::now() + std::chrono::microseconds(options.drain_timeout_us);
-  listeners.clients->Shutdown(deadline);  // New calls are refused, running ones finish.
+  // New completions are refused, running calls finish. gRPC would also wait for each connection to
+  // answer its farewell, which an idle client does seconds later or never; so it is told to end
+  // only when no call runs, and then at once.
+  RETURN_IF_ERROR(runtime->loop().Call([&] {
+    runtime->loop().batcher().Drain();
+    return absl::OkStatus();
+  }));
+  listeners.calls->WaitUntilNone(options.drain_timeout_us);
+  listeners.clients->Shutdown(std::chrono::system_clock::now());
   listeners.link->Shutdown(std::chrono::system_clock::now());
   return runtime->Stop();
 }

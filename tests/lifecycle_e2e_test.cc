@@ -1,7 +1,9 @@
 // Either daemon may start first, stop, stand still, crash and come back; and nobody else gets in at
 // the sockets between them (RELIABILITY.md: F6, F7, F21).
+#include <arpa/inet.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,6 +18,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "activation_store/attach.h"
+#include "base/file.h"
 #include "proto/alchemist/v1/link.grpc.pb.h"
 #include "tests/assert_ok.h"
 #include "tests/test_daemons.h"
@@ -101,6 +104,26 @@ TEST_F(LifecycleE2eTest, TheTrainerAttachesAgainWhenTheServerIsKilled) {
   ExpectTheLoopCloses();
   EXPECT_TRUE(daemons_.trainer().running()) << daemons_.Logs();
   EXPECT_LE(daemons_.trainer().CountDescriptors(), descriptors + 1) << daemons_.Logs();
+}
+
+TEST_F(LifecycleE2eTest, AClientThatSaysNothingDoesNotHoldTheServerUp) {
+  ASSERT_OK(daemons_.StartServer());
+  ExpectServingWorks();
+  // HTTP/2 as far as the client's settings; the farewell, which asks for an answer, gets none.
+  const FileDescriptor silent(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(daemons_.port()));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(connect(silent.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  std::string hello = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  hello.append(3, '\0').append(1, '\4').append(5, '\0');  // An empty SETTINGS frame.
+  ASSERT_EQ(write(silent.get(), hello.data(), hello.size()), static_cast<ssize_t>(hello.size()));
+  char answer;
+  ASSERT_EQ(read(silent.get(), &answer, 1), 1);
+  daemons_.server().Signal(SIGTERM);
+  EXPECT_TRUE(daemons_.server().WaitForExit(/*timeout_us=*/5'000'000)) << daemons_.Logs();
+  EXPECT_TRUE(daemons_.server().exited_with(0)) << daemons_.Logs();
 }
 
 TEST_F(LifecycleE2eTest, ASecondServerOnTheSameFoldersIsRefused) {

@@ -96,8 +96,6 @@ absl::Status Daemons::StartTrainer(const DaemonStart& start) {
   return absl::OkStatus();
 }
 
-// Without the client first: a connection that nobody uses answers the server's farewell only at
-// gRPC's next look at it, which is up to 5 s away.
 absl::Status Daemons::StopServer() {
   client_.reset();
   return Stop(*server_);
