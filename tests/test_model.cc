@@ -13,10 +13,11 @@ constexpr uint64_t kWeightSeed = 11;
 
 }  // namespace
 
-absl::Status WriteTestModel(ModelFamily family, const std::string& directory, DType dtype) {
+absl::Status WriteTestModel(ModelFamily family, const std::string& directory, DType dtype,
+                            int64_t context) {
   ModelConfig config = TinyModelConfig(family);
   config.vocab = kTestVocab;
-  config.context = kTestContext;
+  config.context = context;
   config.eos_ids = {kEndOfTextId};
   ModelWriteOptions options;
   options.dtype = dtype;

@@ -18,7 +18,7 @@ inline constexpr int64_t kTestVocab = 264;
 inline constexpr int64_t kTestContext = 512;
 
 absl::Status WriteTestModel(ModelFamily family, const std::string& directory,
-                            DType dtype = DType::kF32);
+                            DType dtype = DType::kF32, int64_t context = kTestContext);
 
 // `count` tokens of bytes, another sequence for each seed.
 std::vector<int32_t> TestPrompt(int64_t count, uint64_t seed);
