@@ -54,6 +54,10 @@ absl::Status TrainerLoop::RunBatch(std::vector<PooledItem*> batch, size_t feedba
         ReleaseLayer(batch, sources, layer, stale);
       });
   if (!outcome.ok()) return outcome.status();
+  // The backward pass ends at the lowest trained layer; of those below the responses' forward read
+  // the K/V.
+  const int64_t lowest = parts_.attachment->layout().lowest_trained_layer();
+  for (int64_t layer = 0; layer < lowest; ++layer) ReleaseLayer(batch, sources, layer, stale);
   for (PooledItem* item : batch) ReleaseAll(*item);
   if (stale) {
     // I9: nothing computed from a lease that did not hold is committed. The items stay, without it.
