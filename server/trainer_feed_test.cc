@@ -1,223 +1,22 @@
 #include "server/trainer_feed.h"
 
 #include <filesystem>
-#include <functional>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/bounded_queue.h"
-#include "base/logging.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "model/random_model.h"
-#include "server/log_testing.h"
-#include "server/publisher.h"
+#include "server/trainer_feed_testing.h"
 
 namespace alchemist {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-constexpr uint64_t kStoreEpoch = 11;
-constexpr uint64_t kCanary = 22;
-constexpr int64_t kWaitUs = 20'000'000;
-
-using Command = std::function<void()>;
-
-class TrainerFeedTest : public testing::Test {
- protected:
-  TrainerFeedTest() : directory_(FreshDirectory()) {
-    StoreOptions store;
-    store.layers = 1;
-    store.block_layers = 2;
-    store.kv_page_bytes = 4096;
-    store.serving_kv_bytes = 4096;
-    store.arena_bytes = 64 * 4096;
-    store.block_tensors = {{0, 0, 32, false}};
-    store_ = *ActivationStore::Create(store, kCanary);
-    server_page_ = *SharedMemory::Create("server-page", kControlPageBytes);
-    const std::string model = directory_ + "/model";
-    CHECK(WriteRandomModel(TinyModelConfig(ModelFamily::kLlama), 1, {}, model).ok());
-    model_ = *Model::Load(model);
-    log_ = *LogThread::Start(directory_, {});
-    AdapterRegistry::Options options;
-    options.data_dir = directory_;
-    options.revisions_kept = 2;
-    options.adapter.rank = 2;
-    options.adapter.targets = {Linear::kQ};
-    CHECK(InLog([&](FeedbackLog& log) -> absl::Status {
-            ASSIGN_OR_RETURN(registry_, AdapterRegistry::Open(options, model_.get(), &clock_, log));
-            return absl::OkStatus();
-          }).ok());
-    publisher_ = std::make_unique<Publisher>(registry_.get(), log_.get());
-    TrainerFeed::Parts parts;
-    parts.store = store_.get();
-    parts.registry = registry_.get();
-    parts.log = log_.get();
-    parts.publisher = publisher_.get();
-    parts.clock = &clock_;
-    parts.server_page = reinterpret_cast<ServerPage*>(server_page_.writable_data());
-    parts.store_epoch = kStoreEpoch;
-    parts.canary = kCanary;
-    parts.base = {"base-digest", "tokenizer-digest"};
-    parts.post_to_loop = [this](Command command) { loop_.TryPush(std::move(command)); };
-    parts.kill_trainer = [this](uint64_t epoch) { killed_.push_back(epoch); };
-    parts.end_attachment = [this](uint64_t epoch) { ended_.push_back(epoch); };
-    feed_ = std::make_unique<TrainerFeed>(std::move(parts));
-  }
-  ~TrainerFeedTest() override { log_->Stop().IgnoreError(); }
-
-  // Runs `work` on the log thread and waits for its commit.
-  absl::Status InLog(LogWork work) {
-    BoundedQueue<absl::Status> done(1);
-    RETURN_IF_ERROR(
-        log_->Post(std::move(work), [&](absl::Status status) { done.TryPush(std::move(status)); }));
-    return done.Pop(kWaitUs).value_or(absl::DeadlineExceededError("the log"));
-  }
-  // Runs what the publisher and the log thread have and what they post, until everything that is
-  // queued there now, and what its answers queue, is done.
-  void Settle() {
-    for (int round = 0; round < 4; ++round) {
-      publisher_->RunOnce(0);
-      CHECK(InLog([](FeedbackLog&) { return absl::OkStatus(); }).ok());
-      while (std::optional<Command> command = loop_.TryPop()) (*command)();
-    }
-  }
-
-  void Attach(uint64_t epoch) {
-    AttachEvent event;
-    event.session_epoch = epoch;
-    event.secret.fill(static_cast<uint8_t>(epoch));
-    feed_->OnAttachEvent(event);
-    sequence_ = 0;
-  }
-  v1::TrainerMessage Message(uint64_t epoch) {
-    v1::TrainerMessage message;
-    message.mutable_epochs()->set_store_epoch(kStoreEpoch);
-    message.mutable_epochs()->set_session_epoch(epoch);
-    message.set_sequence(++sequence_);
-    return message;
-  }
-  v1::TrainerMessage Hello(uint64_t epoch) {
-    v1::TrainerMessage message = Message(epoch);
-    message.mutable_hello()->set_session_secret(std::string(16, static_cast<char>(epoch)));
-    message.mutable_hello()->set_canary(kCanary);
-    return message;
-  }
-  // What the hello is answered; makes a new outbox.
-  absl::Status SayHello(const v1::TrainerMessage& hello) {
-    outbox_ = std::make_shared<LinkOutbox>(kLinkOutboxMax);
-    absl::Status answer = absl::UnknownError("no answer");
-    feed_->OnHello(hello, outbox_, [&](absl::Status status) { answer = std::move(status); });
-    Settle();
-    return answer;
-  }
-  void Activate(uint64_t epoch) {
-    Attach(epoch);
-    const absl::Status status = SayHello(Hello(epoch));
-    ASSERT_TRUE(status.ok()) << status;
-    ASSERT_TRUE(Next().has_welcome());
-  }
-  v1::ServerMessage Next() {
-    std::optional<v1::ServerMessage> message = outbox_->TryPop();
-    return message.has_value() ? *std::move(message) : v1::ServerMessage();
-  }
-  void Ask(uint64_t epoch, int64_t feedback, int64_t replay = 0) {
-    v1::TrainerMessage message = Message(epoch);
-    message.mutable_item_request()->set_feedback_items(feedback);
-    message.mutable_item_request()->set_replay_items(replay);
-    feed_->OnMessage(epoch, message);
-    Tick();
-  }
-  void Tick() {
-    feed_->Tick();
-    Settle();
-  }
-  // The ids of the feedback items that were sent and not yet looked at.
-  std::vector<std::string> ItemIds() {
-    std::vector<std::string> ids;
-    while (std::optional<v1::ServerMessage> message = outbox_->TryPop()) {
-      EXPECT_TRUE(message->has_item()) << message->ShortDebugString();
-      ids.push_back(message->item().item_id());
-    }
-    return ids;
-  }
-  void AddFeedback(const std::string& id) {
-    const absl::Status added = InLog([&](FeedbackLog& log) -> absl::Status {
-      RETURN_IF_ERROR(log.completions().Add(TestCompletion("of-" + id)));
-      return log.feedback().Add(TestRating(id, "of-" + id, 1)).status();
-    });
-    ASSERT_TRUE(added.ok()) << added;
-    feed_->OnFeedbackCommitted();
-  }
-  // A sealed record of `rows` rows; the completion's.
-  uint64_t AddRecord(const std::string& completion_id) {
-    const uint64_t id = store_->Begin({}, 0);
-    CHECK(store_->AppendKvPages(id, 0));
-    CHECK(store_->AppendBlock({{id, 0, 3, 1}}) != nullptr);
-    store_->Seal(id, 3);
-    store_->Unpin(id);
-    feed_->OnFinished(completion_id, id);
-    return id;
-  }
-
-  // A candidate as the trainer writes it: the serving weights, moved.
-  v1::Publish Candidate(const std::string& name, float moved) {
-    std::unique_ptr<LoraAdapter> adapter = registry_->serving()->adapter->Clone();
-    adapter->MutableB(0, Linear::kQ).Row<float>(0)[0] = moved;
-    adapter->UpdateDigest();
-    CHECK(adapter->Save(absl::StrCat(registry_->incoming_dir(), "/", name), "base").ok());
-    v1::Publish publish;
-    publish.set_request_id(++requests_);
-    publish.set_directory(name);
-    publish.set_parent(static_cast<uint64_t>(registry_->serving()->id.number));
-    publish.set_digest(adapter->digest());
-    publish.set_step(1);
-    return publish;
-  }
-  void Send(uint64_t epoch, const v1::Publish& publish) {
-    v1::TrainerMessage message = Message(epoch);
-    *message.mutable_publish() = publish;
-    feed_->OnMessage(epoch, message);
-  }
-  v1::PublishResult PublishAndWait(uint64_t epoch, const v1::Publish& publish) {
-    Send(epoch, publish);
-    Settle();
-    const v1::ServerMessage answer = Next();
-    EXPECT_EQ(answer.publish_result().request_id(), publish.request_id());
-    return answer.publish_result();
-  }
-  int64_t ServingInLog() {
-    int64_t number = -1;
-    CHECK(InLog([&](FeedbackLog& log) -> absl::Status {
-            ASSIGN_OR_RETURN(const AdapterRow row, log.revisions().FindAdapter(kDefaultAdapter));
-            number = row.serving.number;
-            return absl::OkStatus();
-          }).ok());
-    return number;
-  }
-
-  const std::string directory_;
-  ManualClock clock_;
-  std::unique_ptr<ActivationStore> store_;
-  SharedMemory server_page_;
-  std::unique_ptr<const Model> model_;
-  BoundedQueue<Command> loop_{1000};
-  std::unique_ptr<LogThread> log_;
-  std::unique_ptr<AdapterRegistry> registry_;
-  std::unique_ptr<Publisher> publisher_;
-  std::unique_ptr<TrainerFeed> feed_;
-  std::shared_ptr<LinkOutbox> outbox_;
-  uint64_t sequence_ = 0;
-  uint64_t requests_ = 0;
-  std::vector<uint64_t> killed_, ended_;
-};
 
 TEST_F(TrainerFeedTest, AHelloIsWelcomedWithWhatTheTrainerNeeds) {
   Attach(5);
@@ -238,8 +37,8 @@ TEST_F(TrainerFeedTest, AWrongSecretCanaryOrEpochIsDenied) {
   std::vector<v1::TrainerMessage> wrong(5, Hello(5));
   wrong[0].mutable_hello()->set_session_secret(std::string(16, 'x'));
   wrong[1].mutable_hello()->set_session_secret(std::string(15, static_cast<char>(5)));
-  wrong[2].mutable_hello()->set_canary(kCanary + 1);
-  wrong[3].mutable_epochs()->set_store_epoch(kStoreEpoch + 1);
+  wrong[2].mutable_hello()->set_canary(kFeedCanary + 1);
+  wrong[3].mutable_epochs()->set_store_epoch(kFeedStoreEpoch + 1);
   wrong[4].mutable_epochs()->set_session_epoch(4);
   for (const v1::TrainerMessage& hello : wrong) {
     EXPECT_EQ(SayHello(hello).code(), absl::StatusCode::kPermissionDenied);
@@ -327,13 +126,13 @@ TEST_F(TrainerFeedTest, MessagesOfAnotherSessionChangeNothing) {
   release.mutable_epochs()->set_session_epoch(4);
   feed_->OnMessage(5, release);
   release.mutable_epochs()->set_session_epoch(5);
-  release.mutable_epochs()->set_store_epoch(kStoreEpoch - 1);
+  release.mutable_epochs()->set_store_epoch(kFeedStoreEpoch - 1);
   feed_->OnMessage(5, release);
   feed_->OnLinkEnd(4);
   EXPECT_EQ(store_->ledger().leases, 1);
   EXPECT_TRUE(feed_->active());
   EXPECT_THAT(feed_->Inspect(), HasSubstr("stale 3"));
-  release.mutable_epochs()->set_store_epoch(kStoreEpoch);
+  release.mutable_epochs()->set_store_epoch(kFeedStoreEpoch);
   feed_->OnMessage(5, release);
   EXPECT_EQ(store_->ledger().leases, 0);
   EXPECT_TRUE(feed_->active());
