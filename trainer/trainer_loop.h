@@ -28,7 +28,7 @@ namespace alchemist {
 struct TrainerOptions {
   BatchLimits batch;
   OptimizerOptions optimizer;
-  int64_t passes_max = 8;
+  int64_t passes_max = 12;
   double done_loss = 0.02;        // An item whose loss is below needs no further pass.
   double drift_max = 2.0;         // Of a record that a first pass reads,
   double repeat_drift_max = 0.0;  // and of one that a later pass or a replay reads.
@@ -36,7 +36,7 @@ struct TrainerOptions {
   int64_t publish_interval_us = 2'000'000;
   int64_t items_ahead = 256;           // Items held at most.
   int64_t forward_rows = 512;          // Rows of one forward call.
-  int64_t replay_items_min = 100;      // Replayed answers of a batch that has fewer new items.
+  int64_t replay_items_min = 200;      // Replayed answers of a batch that has fewer new items.
   int64_t step_interval_us = 500'000;  // A batch that is not full waits this long after a step.
   uint64_t replay_wait_us = 1'000'000;
   std::string dump_gradients;  // Folder for the gradients of each step; "" is none.

@@ -35,8 +35,8 @@ ABSL_FLAG(int64_t, retained_facts, 0, "Untouched facts to ask about at most; 0 i
 ABSL_FLAG(double, facts_per_second, 2, "Facts that clients begin to correct in a second.");
 ABSL_FLAG(int64_t, open_facts, 32,
           "Facts at most that are corrected, not yet answered right and not yet trained.");
-ABSL_FLAG(double, traffic_per_second, 20, "Questions in a second by clients who do not correct.");
-ABSL_FLAG(double, idle_seconds, 8, "How long serving is measured before the first correction.");
+ABSL_FLAG(double, traffic_per_second, 60, "Questions in a second by clients who do not correct.");
+ABSL_FLAG(double, idle_seconds, 12, "How long serving is measured before the first correction.");
 ABSL_FLAG(double, learn_seconds, 200, "Learning may take this long.");
 
 namespace alchemist {

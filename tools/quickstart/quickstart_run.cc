@@ -162,7 +162,11 @@ absl::Status QuickstartRun::Start(const std::string& name, bool with_trainer) {
   screen_->Show(progress_, NowUs());
   DaemonsOptions options = options_.daemons;
   absl::StrAppend(&options.directory, "/", name);
-  options.server_flags.push_back(absl::StrCat("--adapter_seed=", result_.seed));
+  // Facts lie in the MLPs: an adapter there alone learns them as well, and forgets less of the
+  // rest.
+  options.server_flags.insert(options.server_flags.begin(),
+                              {absl::StrCat("--adapter_seed=", result_.seed),
+                               "--adapter_targets=gate_proj,up_proj,down_proj"});
   daemons_.emplace(std::move(options));
   RETURN_IF_ERROR(daemons_->StartServer());
   if (!with_trainer) return absl::OkStatus();
