@@ -90,7 +90,11 @@ void OnednnMatmul(const OnednnMatmulShape& shape, const void* a, const void* b, 
   prepared.For(shape).Run(a, b, c);
 }
 
-bool OnednnHasBf16() { return __builtin_cpu_supports("avx512bf16"); }
+bool OnednnHasBf16() {
+  // An instruction set's value has the bits of all those that it includes.
+  constexpr auto kBf16 = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kBf16) == kBf16;
+}
 
 std::string OnednnVersion() {
   const dnnl_version_t& version = *dnnl::version();

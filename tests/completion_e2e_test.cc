@@ -327,6 +327,7 @@ TEST_F(StartupE2eTest, BadFlagsAreNamed) {
   EXPECT_THAT(OutputOf(1, {"--no_such_flag=1"}), HasSubstr("no_such_flag"));
   EXPECT_THAT(OutputOf(1, {"--rows_per_step=0"}), HasSubstr("rows_per_step"));
   EXPECT_THAT(OutputOf(1, {"--record=everything"}), HasSubstr("--record"));
+  EXPECT_THAT(OutputOf(1, {"--dtype=f16"}), HasSubstr("--dtype"));
   EXPECT_THAT(OutputOf(1, {"--listen_address=0.0.0.0:0"}), HasSubstr("--listen_address"));
   EXPECT_THAT(OutputOf(1, {"--adapter_targets=lm_head"}), HasSubstr("--adapter_targets"));
   EXPECT_THAT(OutputOf(1, {"--serving_kv_bytes=999999999999"}), HasSubstr("serving_kv_bytes"));
