@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "activation_store/record.h"
+#include "trainer/batch_limits.h"
 #include "trainer/training_item.h"
 #include "trainer/training_step.h"
 
@@ -31,11 +32,6 @@ struct PooledItem {
   bool alone = false;  // It was in a batch whose gradient was not finite: is it the culprit?
   int64_t passes = 0;
   int64_t turn = 0;  // Of arrival, then of the last pass: who waited longest.
-};
-
-struct BatchLimits {
-  int64_t items_max = 12;     // Feedback items; replayed ones come on top.
-  int64_t tokens_max = 4096;  // Prompt and response tokens of the feedback items.
 };
 
 class ItemPool {

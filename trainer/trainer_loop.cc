@@ -161,16 +161,13 @@ void TrainerLoop::RequestItems() {
   }
 }
 
-// A full batch goes at once. Others wait for company: each step moves the weights as far as a full
-// one does.
-bool TrainerLoop::StepIsDue() {
-  if (paused_ || pool_.size() == 0) return false;
-  return pool_.size() >= options_.batch.items_max ||
-         parts_.clock->MonotonicUs() - last_step_us_ >= options_.step_interval_us;
+bool TrainerLoop::StepIsDue() const {
+  return !paused_ &&
+         BatchIsDue(options_.batch, pool_.size(), parts_.clock->MonotonicUs() - last_step_us_);
 }
 
-// At least as many replayed answers as the next batch has feedback. An answer is bounded in time,
-// so that a server without any never holds training up.
+// Asks for what joins the next batch. An answer is bounded in time, so that a server without any
+// never holds training up.
 bool TrainerLoop::ReplayIsReady() {
   if (replay_arrived_) return true;
   const int64_t now_us = parts_.clock->MonotonicUs();
@@ -179,7 +176,7 @@ bool TrainerLoop::ReplayIsReady() {
   if (batch[0]->alone) return true;  // It runs without.
   v1::TrainerMessage message;
   message.mutable_item_request()->set_replay_items(
-      std::max(options_.replay_items_min, static_cast<int64_t>(batch.size())));
+      ReplayToAsk(options_.batch, static_cast<int64_t>(batch.size())));
   parts_.link->Send(std::move(message));
   replay_requested_ = true;
   replay_deadline_us_ = now_us + options_.replay_wait_us;

@@ -34,10 +34,8 @@ struct TrainerOptions {
   double repeat_drift_max = 0.0;  // and of one that a later pass or a replay reads.
   int64_t own_record_bytes = int64_t{256} << 20;
   int64_t publish_interval_us = 2'000'000;
-  int64_t items_ahead = 256;           // Items held at most.
-  int64_t forward_rows = 512;          // Rows of one forward call.
-  int64_t replay_items_min = 200;      // Replayed answers of a batch that has fewer new items.
-  int64_t step_interval_us = 500'000;  // A batch that is not full waits this long after a step.
+  int64_t items_ahead = 256;   // Items held at most.
+  int64_t forward_rows = 512;  // Rows of one forward call.
   uint64_t replay_wait_us = 1'000'000;
   std::string dump_gradients;  // Folder for the gradients of each step; "" is none.
 };
@@ -88,7 +86,7 @@ class TrainerLoop {
   absl::Status OnPublishResult(const v1::PublishResult& result);
   absl::Status OnRollback(const v1::Revision& revision);
   void RequestItems();
-  bool StepIsDue();
+  bool StepIsDue() const;
   bool ReplayIsReady();
   PooledItem PooledItemOf(TrainingItem item, const v1::FeedbackItem& message) const;
 

@@ -20,17 +20,10 @@ absl::Status TrainerLoop::Step() {
   std::vector<PooledItem> replay = std::exchange(replay_, {});
   replay_requested_ = false;
   replay_arrived_ = false;
-  int64_t replay_tokens = 0;
-  for (PooledItem& item : replay) {
-    replay_tokens += item.item.tokens();
-    const bool wanted =
-        batch.size() < 2 * feedback_items || replay_tokens <= options_.batch.tokens_max;
-    if (wanted) {
-      batch.push_back(&item);
-    } else {
-      ReleaseAll(item);
-    }
-  }
+  std::vector<int64_t> tokens;
+  for (const PooledItem& item : replay) tokens.push_back(item.item.tokens());
+  const int64_t taken = ReplayToTake(options_.batch, static_cast<int64_t>(feedback_items), tokens);
+  for (int64_t i = 0; i < taken; ++i) batch.push_back(&replay[i]);
   last_step_us_ = parts_.clock->MonotonicUs();
   const absl::Status status = RunBatch(std::move(batch), feedback_items);
   for (PooledItem& item : replay) ReleaseAll(item);

@@ -86,9 +86,9 @@ absl::StatusOr<TrainerOptions> OptionsFromFlags() {
   options.optimizer.adamw.learning_rate = absl::GetFlag(FLAGS_learning_rate);
   options.optimizer.adamw.weight_decay = absl::GetFlag(FLAGS_weight_decay);
   options.optimizer.gradient_norm_max = absl::GetFlag(FLAGS_gradient_norm_max);
-  options.replay_items_min = absl::GetFlag(FLAGS_replay_items);
+  options.batch.replay_items_min = absl::GetFlag(FLAGS_replay_items);
   ASSIGN_OR_RETURN(
-      options.step_interval_us,
+      options.batch.step_interval_us,
       DurationFlagUs("step_interval_ms", absl::GetFlag(FLAGS_step_interval_ms), 1000, 0));
   options.passes_max = absl::GetFlag(FLAGS_passes);
   options.done_loss = absl::GetFlag(FLAGS_done_loss);

@@ -1,0 +1,28 @@
+#include "trainer/batch_limits.h"
+
+#include <algorithm>
+
+namespace alchemist {
+
+bool BatchIsDue(const BatchLimits& limits, int64_t feedback_items, int64_t since_last_step_us) {
+  if (feedback_items == 0) return false;
+  return feedback_items >= limits.items_max || since_last_step_us >= limits.step_interval_us;
+}
+
+int64_t ReplayToAsk(const BatchLimits& limits, int64_t feedback_items) {
+  return std::max(limits.replay_items_min, feedback_items);
+}
+
+int64_t ReplayToTake(const BatchLimits& limits, int64_t feedback_items,
+                     absl::Span<const int64_t> tokens) {
+  int64_t taken = 0;
+  int64_t tokens_taken = 0;
+  for (const int64_t more : tokens) {
+    tokens_taken += more;
+    if (taken >= feedback_items && tokens_taken > limits.tokens_max) break;
+    ++taken;
+  }
+  return taken;
+}
+
+}  // namespace alchemist
