@@ -22,8 +22,8 @@
 #include "kernels/bf16.h"
 #include "kernels/log_prob.h"
 #include "kernels/lora.h"
+#include "kernels/machine_peaks.h"
 #include "kernels/matmul.h"
-#include "kernels/onednn.h"
 #include "kernels/outer_products.h"
 #include "kernels/row_pieces.h"
 #include "kernels/stream.h"
@@ -61,47 +61,11 @@ class MatrixOf {
 };
 using Matrix = MatrixOf<float>;
 
-// The best of several runs of work(i) on every thread at once, in seconds.
-double BestSeconds(WorkerPool& pool, const std::function<void(int64_t)>& work) {
-  double best = 1e9;
-  for (int repetition = 0; repetition < 10; ++repetition) {
-    const Clock::time_point begin = Clock::now();
-    pool.ParallelFor(pool.threads(), work);
-    best = std::min(best, std::chrono::duration<double>(Clock::now() - begin).count());
-  }
+// The best of several measurements.
+double BestOf(const std::function<double()>& measure) {
+  double best = 0;
+  for (int repetition = 0; repetition < 10; ++repetition) best = std::max(best, measure());
   return best;
-}
-
-double PeakFlops(WorkerPool& pool) {
-  constexpr int64_t kSize = 1024;
-  Matrix a(kSize, kSize), b(kSize, kSize), c(kSize * pool.threads(), kSize);
-  const OnednnMatmulShape shape = {kSize, kSize, kSize, kSize, kSize, kSize, true};
-  const double seconds = BestSeconds(pool, [&](int64_t i) {
-    OnednnMatmul(shape, a.values().data(), b.values().data(),
-                 c.values().data() + i * kSize * kSize);
-  });
-  return 2.0 * kSize * kSize * kSize * pool.threads() / seconds;
-}
-
-// Reading ahead by hand is faster than leaving it to the machine.
-uint64_t SumOf(const uint64_t* words, int64_t count) {
-  constexpr int64_t kWordsAhead = 1024;
-  uint64_t sum = 0;
-  for (int64_t i = 0; i < count; i += 8) {
-    __builtin_prefetch(words + i + kWordsAhead);
-    for (int64_t j = i; j < i + 8; ++j) sum += words[j];
-  }
-  return sum;
-}
-
-double PeakBytes(WorkerPool& pool) {
-  constexpr int64_t kWords = 16 << 20;  // 128 MiB for each thread: beyond the caches.
-  const std::vector<uint64_t> words(kWords * pool.threads(), 1);
-  std::vector<uint64_t> sums(pool.threads());
-  const double seconds =
-      BestSeconds(pool, [&](int64_t i) { sums[i] = SumOf(&words[i * kWords], kWords); });
-  benchmark::DoNotOptimize(sums);
-  return static_cast<double>(words.size() * sizeof(uint64_t)) / seconds;
 }
 
 // One line: `amount` flops or bytes for each call of `op`.
@@ -216,7 +180,10 @@ int Main(int argc, char** argv) {
   // Where the CPU multiplies bf16 itself, forward products in bf16 can be above this f32 peak.
   const absl::Status status = MatmulSelfTest({{kHidden, kFfn}, {kHidden, kVocab}}, DType::kBf16);
   if (!status.ok()) std::fprintf(stderr, "%s\n", status.ToString().c_str());
-  const double flops = PeakFlops(pool), bytes = PeakBytes(pool);
+  MatmulPeak matmul_peak({{1024, 1024}}, 1024 * pool.threads(), DType::kF32, &pool);
+  const double flops = BestOf([&] { return matmul_peak.FlopsPerSecond(1); });
+  ReadPeak read_peak(&pool);
+  const double bytes = BestOf([&] { return read_peak.BytesPerSecond(1); });
   std::printf("%d threads, %s; peak %.1f GFLOP/s, %.1f GB/s read\n", pool.threads(),
               MatmulDescription().c_str(), flops * 1e-9, bytes * 1e-9);
   Operands<float> f32;

@@ -29,12 +29,15 @@ absl::StatusOr<std::unique_ptr<TrainingStep>> TrainingStep::Create(const Model* 
 
 absl::StatusOr<StepOutcome> TrainingStep::Run(const std::vector<StepItem>& items,
                                               AdapterGradients* gradients,
-                                              std::function<void(int64_t)> layer_done) {
+                                              std::function<void(int64_t)> layer_done,
+                                              const std::function<void(StepPhase)>& phase_done) {
   CHECK(!items.empty());
   Batch batch;
   FindPrompts(items, batch);
   RETURN_IF_ERROR(RunPrompts(batch));
+  phase_done(StepPhase::kPrompts);
   RETURN_IF_ERROR(RunResponses(items, batch));
+  phase_done(StepPhase::kResponses);
   MakeNodes(items, batch);
   BackwardOptions options;
   options.adapter_gradients = gradients;
@@ -44,6 +47,7 @@ absl::StatusOr<StepOutcome> TrainingStep::Run(const std::vector<StepItem>& items
                    BackwardPass::Create(*model_, batch.nodes, batch.trained, std::move(options),
                                         *device_, *stream_));
   const absl::Span<const float> log_probs = pass->LogProbs();
+  phase_done(StepPhase::kHead);
   std::vector<AnswerLogProbs> answers;
   size_t first = 0;
   for (const StepItem& item : items) {

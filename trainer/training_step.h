@@ -42,6 +42,13 @@ struct OwnPrompt {
   int part = 0;
 };
 
+// The parts of a step, in order; one is done when its results are there.
+enum class StepPhase {
+  kPrompts,    // Activations of the prompts that were run here.
+  kResponses,  // The same of the responses.
+  kHead,       // Log-probs of the trained tokens, and their gradients at the head.
+};
+
 struct StepOutcome {
   double loss = 0;
   std::vector<double> item_loss;  // Per item.
@@ -61,10 +68,13 @@ class TrainingStep {
                                                               int64_t rows_max, Device* device,
                                                               Stream* stream);
 
-  // Adds the batch's gradient to `gradients`. `layer_done` as BackwardOptions. ResourceExhausted
-  // when the device has no room; then nothing was added.
-  absl::StatusOr<StepOutcome> Run(const std::vector<StepItem>& items, AdapterGradients* gradients,
-                                  std::function<void(int64_t)> layer_done);
+  // Adds the batch's gradient to `gradients`. `layer_done` as BackwardOptions; `phase_done` is told
+  // when each phase is, the rest being the backward pass. ResourceExhausted when the device has no
+  // room; then nothing was added.
+  absl::StatusOr<StepOutcome> Run(
+      const std::vector<StepItem>& items, AdapterGradients* gradients,
+      std::function<void(int64_t)> layer_done,
+      const std::function<void(StepPhase)>& phase_done = [](StepPhase) {});
 
  private:
   // A prompt of the batch, shared by all items that continue it.

@@ -1,0 +1,73 @@
+// InProcessServer: the parts of alchemist-server that compute, on the calling thread: model, store
+// and batcher, without gRPC, log and trainer. One thread, but for the attach listener's own.
+#ifndef ALCHEMIST_TOOLS_BENCH_IN_PROCESS_SERVER_H_
+#define ALCHEMIST_TOOLS_BENCH_IN_PROCESS_SERVER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "activation_store/store.h"
+#include "base/status.h"
+#include "kernels/cpu_device.h"
+#include "kernels/stream.h"
+#include "kernels/worker_pool.h"
+#include "model/activation_layout.h"
+#include "model/model.h"
+#include "model/tokenizer.h"
+#include "server/batcher.h"
+#include "server/served_revision.h"
+
+namespace alchemist {
+
+class InProcessServer {
+ public:
+  struct Options {
+    std::string model_directory;
+    int threads = 1;
+    // What the store must have room for at once.
+    int64_t recorded_prompts = 1;
+    int64_t recorded_tokens = 0;
+  };
+  static absl::StatusOr<std::unique_ptr<InProcessServer>> Create(const Options& options);
+
+  // Several may share the store, one at work at a time. The server must outlive it.
+  absl::StatusOr<std::unique_ptr<Batcher>> MakeBatcher(bool record_prompts);
+
+  // Asks for `max_tokens` tokens after `prompt`, greedily; RunStep of `batcher` makes them.
+  absl::Status Add(Batcher& batcher, std::vector<int32_t> prompt, int64_t max_tokens) const;
+  // The same for one token, to its end. How long that took, in seconds.
+  absl::StatusOr<double> Prefill(Batcher& batcher, std::vector<int32_t> prompt);
+  // Of the last completion that ended; 0: it was not recorded.
+  uint64_t last_record_id() const { return last_record_id_; }
+
+  const Model& model() const { return *model_; }
+  const ActivationLayout& layout() const { return *layout_; }
+  const LoraAdapter& adapter() const { return *revision_->adapter; }
+  ActivationStore& store() { return *store_; }
+  CpuDevice& device() { return device_; }
+  WorkerPool& pool() { return *pool_; }
+  Stream& stream() { return *stream_; }
+
+ private:
+  InProcessServer() = default;
+  absl::Status MakeStore(const Options& options);
+
+  CpuDevice device_;
+  std::unique_ptr<const Model> model_;
+  std::unique_ptr<const Tokenizer> tokenizer_;
+  std::unique_ptr<WorkerPool> pool_;
+  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<ActivationLayout> layout_;
+  std::unique_ptr<ActivationStore> store_;
+  std::shared_ptr<const ServedRevision> revision_;
+  uint64_t last_record_id_ = 0;
+};
+
+// `count` tokens drawn by `seed`.
+std::vector<int32_t> BenchPrompt(int64_t count, int64_t vocab, uint64_t seed);
+
+}  // namespace alchemist
+
+#endif  // ALCHEMIST_TOOLS_BENCH_IN_PROCESS_SERVER_H_
