@@ -1,5 +1,6 @@
 // Tokens per second of the passes over one model, alone on the machine:
-//   pass_bench --model=DIRECTORY [--threads=2] [--prompt=512] [--response=64] [--rank=16]
+//   pass_bench --model=DIRECTORY [--dtype=auto] [--threads=2] [--prompt=512] [--response=64]
+//   [--rank=16]
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -20,6 +21,7 @@
 #include "model/pass_testing.h"
 
 ABSL_FLAG(std::string, model, "", "Hugging Face directory");
+ABSL_FLAG(std::string, dtype, "auto", "of the passes: f32, bf16 or auto, the weights' own");
 ABSL_FLAG(int32_t, threads, 2, "compute threads");
 ABSL_FLAG(int32_t, prompt, 512, "rows of the prompt");
 ABSL_FLAG(int32_t, response, 64, "rows of the response, all trained");
@@ -86,7 +88,9 @@ void Run(const Model& model) {
 
 int main(int argc, char** argv) {
   absl::ParseCommandLine(argc, argv);
-  const auto model = alchemist::Model::Load(absl::GetFlag(FLAGS_model));
+  const auto dtype = alchemist::ParseModelDType(absl::GetFlag(FLAGS_dtype));
+  const auto model =
+      dtype.ok() ? alchemist::Model::Load(absl::GetFlag(FLAGS_model), *dtype) : dtype.status();
   if (!model.ok()) {
     std::fprintf(stderr, "pass_bench: %s\n", model.status().ToString().c_str());
     return 1;

@@ -37,9 +37,24 @@ class TinyStoriesTest : public testing::Test {
     if (data == nullptr) GTEST_SKIP() << "ALCHEMIST_DATA is not set";
     const std::string directory = std::string(data) + "/models/tinystories-656K";
     model_ = ValueOrDie(Model::Load(directory, DType::kF32));
+    bf16_ = ValueOrDie(Model::Load(directory, DType::kBf16));
     tokenizer_ = ValueOrDie(Tokenizer::Load(directory));
     const std::string path = directory + "/golden.json";
     golden_ = ValueOrDie(ParseJson(ValueOrDie(ReadFile(path, 1 << 20)), path));
+  }
+
+  // Of every position: by the passes, by plain loops in the model's type, and in double.
+  struct Logits {
+    std::vector<float> got, naive;
+    std::vector<double> reference;
+  };
+  Logits LogitsOf(const Model& model, const std::vector<int32_t>& ids) {
+    TestNode text = {-1, ids, {}, nullptr};
+    for (size_t row = 0; row < ids.size(); ++row) text.head_rows.push_back(row);
+    TestForest forest(model, {text}, &machine_);
+    forest.Forward(0);
+    return {forest.Logits(0), ReferenceModel<float>(model, nullptr).Logits(ids).values,
+            ReferenceModel<double>(model, nullptr).Logits(ids).values};
   }
 
   // `prompt`, prefilled, and what greedy decoding adds up to `length` tokens.
@@ -63,6 +78,7 @@ class TinyStoriesTest : public testing::Test {
   }
 
   std::unique_ptr<const Model> model_;
+  std::unique_ptr<const Model> bf16_;  // The same weights, rounded.
   std::unique_ptr<const Tokenizer> tokenizer_;
   nlohmann::json golden_;
   TestMachine machine_;
@@ -82,25 +98,25 @@ TEST_F(TinyStoriesTest, GreedyIdsAndTextAreTheGoldens) {
 
 TEST_F(TinyStoriesTest, LogitsAreThoseOfPlainLoops) {
   for (const nlohmann::json& story : golden_["cases"]) {
-    const auto ids = story["ids"].get<std::vector<int32_t>>();
-    const std::vector<double> reference =
-        ReferenceModel<double>(*model_, nullptr).Logits(ids).values;
-    const std::vector<float> naive = ReferenceModel<float>(*model_, nullptr).Logits(ids).values;
-    TestNode text = {-1, ids, {}, nullptr};
-    for (size_t row = 0; row < ids.size(); ++row) text.head_rows.push_back(row);
-    TestForest forest(*model_, {text}, &machine_);
-    forest.Forward(0);
-    ExpectWithinTwiceNaive("logits", forest.Logits(0), naive, reference);
+    const Logits logits = LogitsOf(*model_, story["ids"].get<std::vector<int32_t>>());
+    ExpectWithinTwiceNaive("logits", logits.got, logits.naive, logits.reference);
 
     // The golden's own numbers have five digits after the point.
     const auto head = story["pos0_logits_head"].get<std::vector<double>>();
     double naive_error = 0;
     for (size_t i = 0; i < head.size(); ++i) {
-      naive_error = std::max(naive_error, std::abs(naive[i] - reference[i]));
+      naive_error = std::max(naive_error, std::abs(logits.naive[i] - logits.reference[i]));
     }
     for (size_t i = 0; i < head.size(); ++i) {
-      EXPECT_NEAR(forest.Logits(0)[i], head[i], 0.5e-5 + 2 * naive_error) << i;
+      EXPECT_NEAR(logits.got[i], head[i], 0.5e-5 + 2 * naive_error) << i;
     }
+  }
+}
+
+TEST_F(TinyStoriesTest, LogitsInBf16AreThoseOfPlainLoops) {
+  for (const nlohmann::json& story : golden_["cases"]) {
+    const Logits logits = LogitsOf(*bf16_, story["ids"].get<std::vector<int32_t>>());
+    ExpectWithinTwiceNaive("logits", logits.got, logits.naive, logits.reference);
   }
 }
 
