@@ -113,8 +113,10 @@ class AdminServiceImpl final : public v1::AdminService::Service {
         const RevisionId& serving = loop_->registry().serving()->id;
         response->set_text(absl::StrCat(serving.adapter_id, " revision ", serving.number,
                                         " digest ", serving.digest, "\n"));
+      } else if (request->name() == "steps") {
+        response->set_text(loop_->batcher().step_log().Text());
       } else {
-        return absl::NotFoundError("name: must be store, adapters or link");
+        return absl::NotFoundError("name: must be store, adapters, link or steps");
       }
       return absl::OkStatus();
     }));

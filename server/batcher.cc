@@ -55,6 +55,7 @@ absl::Status Batcher::Add(CompletionRequest request, std::shared_ptr<CompletionS
   waiting_.push_back(std::make_unique<Sequence>(std::move(request), std::move(stream),
                                                 parts_.tokenizer, GeometryOf(*parts_.layout),
                                                 parts_.store));
+  waiting_.back()->queued_us = parts_.clock->MonotonicUs();
   return absl::OkStatus();
 }
 
@@ -130,9 +131,15 @@ bool Batcher::RunStep() {
   Admit();
   const StepPlan plan = Plan();
   if (plan.empty()) return false;
+  StepLog::Step step = {.begin_us = parts_.clock->MonotonicUs(),
+                        .decode_rows = static_cast<int64_t>(plan.decode.size())};
   StepGroup recorded, unrecorded, decode;
   for (const StepPlan::Prefill& prefill : plan.prefill) {
     Sequence& sequence = *running_[prefill.sequence];
+    step.prompt_rows += prefill.rows;
+    if (sequence.prompt_rows_done == 0) {
+      step_log_.Add(StepLog::Wait{step.begin_us, step.begin_us - sequence.queued_us});
+    }
     const bool fills = sequence.recording == Sequence::Recording::kFilling;
     AddPart(fills ? recorded : unrecorded, sequence, prefill.rows);
   }
@@ -143,6 +150,8 @@ bool Batcher::RunStep() {
   RunGroup(recorded);
   RunGroup(unrecorded);
   RemoveFinished();
+  step.us = parts_.clock->MonotonicUs() - step.begin_us;
+  step_log_.Add(step);
   return true;
 }
 

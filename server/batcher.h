@@ -26,6 +26,7 @@
 #include "server/completion.h"
 #include "server/scheduler.h"
 #include "server/sequence.h"
+#include "server/step_log.h"
 
 namespace alchemist {
 
@@ -75,6 +76,7 @@ class Batcher {
   int64_t waiting() const { return static_cast<int64_t>(waiting_.size()); }
   int64_t requests_recorded() const { return requests_recorded_; }
   int64_t requests_unrecorded() const { return requests_unrecorded_; }
+  const StepLog& step_log() const { return step_log_; }
 
  private:
   // Rows of several sequences that run together: one phase, one place for activations.
@@ -114,6 +116,7 @@ class Batcher {
   bool draining_ = false;
   int64_t requests_recorded_ = 0;
   int64_t requests_unrecorded_ = 0;
+  StepLog step_log_;
 };
 
 }  // namespace alchemist

@@ -230,6 +230,19 @@ TEST(BatcherTest, AStoreFullOfLeasedRecordsStopsRecordingAndNothingElse) {
   EXPECT_GT(serving.store().ledger().evictions, 0);
 }
 
+TEST(BatcherTest, StepsAndTheWaitForTheFirstOneAreLogged) {
+  TestServing serving(Options(/*rows_per_step=*/20, /*record=*/true));
+  constexpr int64_t kLayerUs = 10;  // Of three layers.
+  serving.poll = [&] { serving.clock().AdvanceUs(kLayerUs); };
+  const int64_t begin_us = serving.clock().MonotonicUs();
+  serving.Add(serving.Request(33, 2));
+  serving.clock().AdvanceUs(5);
+  serving.RunAll();
+  EXPECT_EQ(serving.batcher().step_log().Text(),
+            absl::StrCat("step ", begin_us + 5, " 30 0 20\n", "step ", begin_us + 35, " 30 0 13\n",
+                         "step ", begin_us + 65, " 30 1 0\n", "wait ", begin_us + 5, " 5\n"));
+}
+
 TEST(BatcherTest, ASlowReaderStopsItsOwnSequenceOnly) {
   TestServing serving;
   constexpr int64_t kTokens = 150;

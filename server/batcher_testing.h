@@ -61,6 +61,7 @@ class TestServing {
   void ExpectIdle() const;
 
   TestMachine& machine() { return machine_; }
+  ManualClock& clock() { return clock_; }
   const Model& model() const { return *model_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const ActivationLayout& layout() const { return *layout_; }

@@ -40,6 +40,7 @@ struct Sequence {
   OutputText text;
   uint64_t record_id = 0;
   Recording recording = Recording::kNone;
+  int64_t queued_us = 0;  // When it came.
   int64_t prompt_rows_done = 0;
   std::vector<int32_t> output;   // Sampled tokens; the last one is not run yet.
   std::vector<float> log_probs;  // Of output.

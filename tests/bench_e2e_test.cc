@@ -88,7 +88,9 @@ INSTANTIATE_TEST_SUITE_P(
                            {"sharegpt_prefill_ratio", "sharegpt_prefill_of_ceiling",
                             "step_of_matmul_peak", "forward_over_backward_rate",
                             "gradient_bits_equal"}},
-                      Case{"record_overhead", {"ttft_p50_ratio"}}),
+                      Case{"record_overhead", {"ttft_p50_ratio"}},
+                      Case{"interference", {"step_p95_ratio_30", "training_share_30"}},
+                      Case{"memory", {"weight_pss_ratio"}}),
     [](const auto& info) { return info.param.benchmark; });
 
 TEST_F(BenchE2eTest, WithoutDataWhatNeedsItSaysSo) {
@@ -100,7 +102,7 @@ TEST_F(BenchE2eTest, WithoutDataWhatNeedsItSaysSo) {
 TEST_F(BenchE2eTest, AnUnknownBenchmarkListsThoseThereAre) {
   ASSERT_NO_FATAL_FAILURE(Run({"--benchmark=policy"}, ""));
   EXPECT_TRUE(process_->exited_with(1)) << process_->Log();
-  for (const char* name : {"serve", "reuse", "record_overhead"}) {
+  for (const char* name : {"serve", "reuse", "record_overhead", "interference", "memory"}) {
     EXPECT_TRUE(absl::StrContains(process_->Log(), name)) << process_->Log();
   }
 }

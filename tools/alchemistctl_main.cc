@@ -32,7 +32,7 @@ constexpr char kUsage[] = R"(Talks to a running alchemist-server.
   alchemistctl rollback NUMBER            serves an older revision
   alchemistctl pin | unpin                stops or allows the swap of revisions
   alchemistctl pause | resume             training
-  alchemistctl inspect store|adapters|link
+  alchemistctl inspect store|adapters|link|steps
 )";
 
 using Arguments = std::vector<std::string>;

@@ -6,6 +6,8 @@
 //   serve            a prompt of 512 tokens; decode of one sequence
 //   reuse            a training step over ShareGPT's lengths, scaled to a context of 1,024
 //   record_overhead  the time to the first token of prompts of 512 tokens, recorded or not
+//   interference     requests of 128 + 64 tokens at 30% load, while the trainer works or is stopped
+//   memory           both daemons after one answer and one training step
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -28,7 +30,9 @@
 #include "kernels/machine_peaks.h"
 #include "tools/bench/bench_model.h"
 #include "tools/bench/context.h"
+#include "tools/bench/interference_bench.h"
 #include "tools/bench/machine.h"
+#include "tools/bench/memory_bench.h"
 #include "tools/bench/ratio.h"
 #include "tools/bench/record_overhead_bench.h"
 #include "tools/bench/report.h"
@@ -68,6 +72,8 @@ constexpr Benchmark kBenchmarks[] = {
     {"reuse", "training with what serving recorded, over without; needs $ALCHEMIST_DATA",
      RunReuseBench},
     {"record_overhead", "what recording costs prefill", RunRecordOverheadBench},
+    {"interference", "what serving feels of the trainer, with both daemons", RunInterferenceBench},
+    {"memory", "that weights are in memory once, with both daemons", RunMemoryBench},
 };
 
 std::string BenchmarkList() {
@@ -176,6 +182,7 @@ absl::StatusOr<BenchContext> ContextOfFlags(const std::string& work_dir) {
   context.pairs = absl::GetFlag(FLAGS_pairs);
   if (context.pairs < 0) return absl::InvalidArgumentError("--pairs: must not be below 0");
   if (context.pairs == 0) context.pairs = context.is_short ? kShortPairs : kPairsMin;
+  context.stop = &stop_requested;
   context.progress = ShowProgress;
   ASSIGN_OR_RETURN(context.model_directory, PrepareModel(work_dir));
   return context;

@@ -2,6 +2,7 @@
 #ifndef ALCHEMIST_TOOLS_BENCH_CONTEXT_H_
 #define ALCHEMIST_TOOLS_BENCH_CONTEXT_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -22,6 +23,7 @@ struct BenchContext {
   int64_t pairs = 9;
   bool is_short = false;  // Everything little: whether it works, not how fast it is.
 
+  const std::atomic<bool>* stop = nullptr;  // Waits end once it is true.
   // Shows how far a long measurement is. CANCELLED when the user wants it ended.
   std::function<absl::Status(const std::string& what, int64_t done, int64_t of)> progress;
 

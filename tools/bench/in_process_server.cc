@@ -5,7 +5,6 @@
 #include "activation_store/record.h"
 #include "base/clock.h"
 #include "base/logging.h"
-#include "base/random.h"
 #include "kernels/matmul.h"
 #include "server/completion.h"
 #include "server/record_layout.h"
@@ -104,13 +103,6 @@ absl::StatusOr<double> InProcessServer::Prefill(Batcher& batcher, std::vector<in
     while (batcher.RunStep()) {
     }
   });
-}
-
-std::vector<int32_t> BenchPrompt(int64_t count, int64_t vocab, uint64_t seed) {
-  Random random(seed);
-  std::vector<int32_t> tokens(count);
-  for (int32_t& token : tokens) token = static_cast<int32_t>(random.Below(vocab));
-  return tokens;
 }
 
 }  // namespace alchemist

@@ -65,9 +65,6 @@ class InProcessServer {
   uint64_t last_record_id_ = 0;
 };
 
-// `count` tokens drawn by `seed`.
-std::vector<int32_t> BenchPrompt(int64_t count, int64_t vocab, uint64_t seed);
-
 }  // namespace alchemist
 
 #endif  // ALCHEMIST_TOOLS_BENCH_IN_PROCESS_SERVER_H_

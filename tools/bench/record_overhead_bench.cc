@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "tools/bench/bench_prompt.h"
 #include "tools/bench/in_process_server.h"
 #include "tools/bench/pairs.h"
 #include "tools/bench/ratio.h"

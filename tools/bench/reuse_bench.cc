@@ -1,4 +1,4 @@
-// Workload: one batch of about 4,096 tokens in ShareGPT's lengths, all scaled by one factor so that
+// Workload: one batch of about 3,072 tokens in ShareGPT's lengths, all scaled by one factor so that
 // the longest request has 1,024 tokens; LoRA r=16 on all linears; records made by the server's
 // batcher (record=prefill), leased, and mapped through the trainer's reader.
 //   A: the trainer's step without records: packed, last-layer rule, head on trained rows.
@@ -30,7 +30,7 @@ namespace alchemist {
 namespace {
 
 constexpr int64_t kContext = 1024;
-constexpr int64_t kBatchTokens = 4096;
+constexpr int64_t kBatchTokens = 3072;
 constexpr int64_t kBatchTokensInShort = 1024;
 constexpr int64_t kPeakRows = 512;
 constexpr int64_t kTraceBytesMax = 64 << 20;

@@ -11,6 +11,7 @@
 
 #include "kernels/machine_peaks.h"
 #include "tools/bench/bench_adapter.h"
+#include "tools/bench/bench_prompt.h"
 #include "tools/bench/flops.h"
 #include "tools/bench/in_process_server.h"
 #include "tools/bench/layer_shapes.h"

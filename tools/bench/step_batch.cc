@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "tools/bench/bench_adapter.h"
+#include "tools/bench/bench_prompt.h"
 #include "tools/bench/stopwatch.h"
 
 namespace alchemist {

@@ -79,7 +79,6 @@ Lessons::Counts Lessons::counts() const {
   counts.feedback = feedback_;
   counts.served = feedback_ - static_cast<int64_t>(unserved_.size());
   for (const Lesson& lesson : lessons_) {
-    if (lesson.all_given) ++counts.all_given;
     if (lesson.corrected_us) ++counts.corrected;
     if (lesson.seen_us) ++counts.seen;
   }

@@ -24,7 +24,6 @@ class Lessons {
  public:
   struct Counts {
     int64_t begun = 0;
-    int64_t all_given = 0;  // Facts asked in every form, each answer judged.
     int64_t corrected = 0;  // Facts with a wrong answer that was corrected.
     int64_t seen = 0;       // Of those: answered right in other words since.
     int64_t feedback = 0;   // Acknowledged.

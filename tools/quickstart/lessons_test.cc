@@ -106,15 +106,5 @@ TEST(LessonsTest, FinishesWhenAllIsServedAndTheLastRevisionWasAsked) {
   EXPECT_TRUE(lessons.Finished(4));
 }
 
-TEST(LessonsTest, AFactThatIsBegunHasNotGivenItsFeedback) {
-  Lessons lessons(1, kFast);
-  ASSERT_EQ(lessons.Begin(0), 0);
-  EXPECT_EQ(lessons.counts().begun, 1);
-  EXPECT_EQ(lessons.counts().all_given, 0)
-      << "nothing to be served yet does not mean all is served";
-  Correct(lessons, 0, 1);
-  EXPECT_EQ(lessons.counts().all_given, 1);
-}
-
 }  // namespace
 }  // namespace alchemist

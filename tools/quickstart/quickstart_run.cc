@@ -233,7 +233,7 @@ absl::StatusOr<bool> QuickstartRun::ReadFeedback() {
     }
   }
   const Lessons::Counts counts = clients_->counts();
-  if (counts.all_given < result_.facts_corrected || counts.served < counts.feedback) return false;
+  if (counts.begun < result_.facts_corrected || counts.served < counts.feedback) return false;
   ASSIGN_OR_RETURN(const bool published, AllPassesPublished(feedback));
   if (published) RETURN_IF_ERROR(ReadStatus());  // Of the revision that serves from now on.
   return published;
