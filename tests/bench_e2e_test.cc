@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +28,7 @@ struct Case {
   const char* benchmark;
   std::vector<std::string> rows;
 };
+void PrintTo(const Case& c, std::ostream* out) { *out << c.benchmark; }
 
 class BenchE2eTest : public ::testing::Test {
  protected:

@@ -84,12 +84,12 @@ absl::StatusOr<BenchRow> ServeBench::Decode() {
   };
   const auto measure_decode = [&]() -> absl::StatusOr<double> {
     RETURN_IF_ERROR(server.Add(batcher, prompt, steps + 1));
-    batcher.RunStep();  // The prompt, and the first token.
+    batcher.RunStep();       // The prompt, and the first token.
+    int64_t steps_done = 0;  // Fewer when a model of the user's own ends its answer.
     const double seconds = SecondsOf([&] {
-      while (batcher.RunStep()) {
-      }
+      while (batcher.RunStep()) ++steps_done;
     });
-    return weight_bytes * static_cast<double>(steps) / seconds;
+    return weight_bytes * static_cast<double>(steps_done) / seconds;
   };
   ASSIGN_OR_RETURN(const PairSamples<> rates,
                    MeasurePairs(context.pairs, measure_peak, measure_decode,
