@@ -52,11 +52,11 @@ absl::StatusOr<bool> MustAdopt(const RevisionId& serving, int64_t parent, const 
                      [&](const RevisionRow& row) { return row.revision.digest == digest; });
 }
 
-// Half of them corrections that have had their passes, as far as there are so many.
+// A quarter of them corrections that have had their passes, as far as there are so many.
 absl::StatusOr<std::vector<v1::FeedbackItem>> DrawReplay(FeedbackLog& log, int64_t count) {
   std::vector<v1::FeedbackItem> items;
   ASSIGN_OR_RETURN(const std::vector<ReplayCandidate> corrections,
-                   log.replay().Draw(kDefaultAdapter, ReplaySource::kCorrection, count / 2));
+                   log.replay().Draw(kDefaultAdapter, ReplaySource::kCorrection, count / 4));
   for (const ReplayCandidate& candidate : corrections) {
     ASSIGN_OR_RETURN(const CompletionRow completion,
                      log.completions().Find(candidate.completion_id));

@@ -235,7 +235,7 @@ TEST_F(TrainerFeedTest, ReplayIsAnsweredByOneBatchEvenAnEmptyOne) {
   }
 }
 
-TEST_F(TrainerFeedTest, HalfOfAReplayBatchAreCorrectionsThatAreDone) {
+TEST_F(TrainerFeedTest, AQuarterOfAReplayBatchAreCorrectionsThatAreDone) {
   Activate(5);
   ASSERT_TRUE(InLog([&](FeedbackLog& log) -> absl::Status {
                 for (const std::string id : {"a", "b", "c"}) {
@@ -250,7 +250,7 @@ TEST_F(TrainerFeedTest, HalfOfAReplayBatchAreCorrectionsThatAreDone) {
                     {{{"a", 8, TrainingEnd::kDone}, {"c", 8, TrainingEnd::kDone}}});
               }).ok());
   AddRecord("of-a");
-  Ask(5, 0, 4);
+  Ask(5, 0, 8);
   const v1::ServerMessage batch = Next();
   std::set<std::string> ids;
   for (const v1::FeedbackItem& item : batch.replay_batch().items()) {
