@@ -14,14 +14,15 @@ namespace {
 
 TEST(CpuDeviceTest, BuffersAreAlignedZeroedAndCounted) {
   CpuDevice device;
-  for (int round = 0; round < 2; ++round) {  // The second meets memory that the first has used.
-    absl::StatusOr<Buffer> buffer = device.Allocate(1000);
+  // The second of a size meets memory that the first has used; large ones are pages of their own.
+  for (const int64_t bytes : {1000, 1000, 9'000'001, 9'000'001}) {
+    absl::StatusOr<Buffer> buffer = device.Allocate(bytes);
     ASSERT_TRUE(buffer.ok());
     char* data = static_cast<char*>(buffer->data());
     EXPECT_EQ(reinterpret_cast<uintptr_t>(data) % 64, 0u);
-    EXPECT_TRUE(std::all_of(data, data + 1000, [](char c) { return c == 0; }));
-    std::fill(data, data + 1000, 'x');
-    EXPECT_EQ(device.bytes_allocated(), 1000);
+    EXPECT_TRUE(std::all_of(data, data + bytes, [](char c) { return c == 0; })) << bytes;
+    std::fill(data, data + bytes, 'x');
+    EXPECT_EQ(device.bytes_allocated(), bytes);
   }
   EXPECT_EQ(device.bytes_allocated(), 0);
 }

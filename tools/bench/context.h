@@ -28,8 +28,8 @@ struct BenchContext {
   std::function<absl::Status(const std::string& what, int64_t done, int64_t of)> progress;
 
   // `progress` for the pairs of one measurement. The context must outlive it.
-  std::function<absl::Status(int64_t)> PairProgress(const std::string& what) const {
-    return [this, what](int64_t done) { return progress(what, done, pairs); };
+  std::function<absl::Status(int64_t)> PairProgress(const std::string& what, int64_t of) const {
+    return [this, what, of](int64_t done) { return progress(what, done, of); };
   }
 };
 

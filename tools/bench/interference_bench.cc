@@ -158,7 +158,7 @@ absl::StatusOr<BenchResult> RunInterferenceBench(const BenchContext& context) {
                    MeasurePairs<Sample>(
                        context.pairs, [&] { return interference.Measure(rate, false); },
                        [&] { return interference.Measure(rate, true); },
-                       context.PairProgress("30% load, training off and on")));
+                       context.PairProgress("30% load, training off and on", context.pairs)));
   BenchResult result;
   result.rows = RowsOf(samples, full_rate);
   return result;

@@ -149,7 +149,7 @@ absl::StatusOr<BenchResult> MeasureReuse(const BenchContext& context,
   };
   ASSIGN_OR_RETURN(const PairSamples<StepSample> samples,
                    MeasurePairs<StepSample>(context.pairs, without, with,
-                                            context.PairProgress("training steps")));
+                                            context.PairProgress("training steps", context.pairs)));
   BenchResult result;
   result.rows =
       RowsOf(samples, batch->CountFlops(), WorkloadParams(requests, server->model().dtype()));

@@ -50,7 +50,7 @@ absl::StatusOr<BenchRow> ServeBench::Prefill() {
   };
   ASSIGN_OR_RETURN(const PairSamples<> rates,
                    MeasurePairs(context.pairs, measure_peak, measure_prefill,
-                                context.PairProgress("prefill of 512 tokens")));
+                                context.PairProgress("prefill of 512 tokens", context.pairs)));
   const double rate = Median(rates.b);
   BenchParams params = {{"dtype", DTypeName(server.model().dtype())},
                         {"tokens", kPrefillTokens},
@@ -93,7 +93,7 @@ absl::StatusOr<BenchRow> ServeBench::Decode() {
   };
   ASSIGN_OR_RETURN(const PairSamples<> rates,
                    MeasurePairs(context.pairs, measure_peak, measure_decode,
-                                context.PairProgress("decode of one sequence")));
+                                context.PairProgress("decode of one sequence", context.pairs)));
   return RatioRow("decode_1_of_read_bandwidth", EstimateRatio(Ratios(rates), rates.a),
                   Bound::AtLeast(0.75),
                   {{"dtype", DTypeName(server.model().dtype())},
