@@ -78,7 +78,7 @@ class TrainerLoopTest : public testing::Test {
     state_ = *TrainerState::Open(directory_ + "/checkpoints", {}, *model_, kTokenizer);
     SendWelcome();
     TrainerOptions options;
-    options.step_interval_us = 0;
+    options.batch.step_interval_us = 0;
     auto loop = TrainerLoop::Create(options, {.attachment = attachment_.get(),
                                               .link = &link_,
                                               .state = state_.get(),
