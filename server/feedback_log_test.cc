@@ -43,12 +43,15 @@ TEST(FeedbackLogTest, MakesItsDirectoryAndAFileThatOnlyItsOwnerReads) {
             absl::StatusCode::kNotFound);
 }
 
-TEST(FeedbackLogTest, RefusesANewerOrForeignFile) {
+TEST(FeedbackLogTest, RefusesANewerOlderOrForeignFile) {
   const std::string newer = FreshDirectory();
   OpenLog(newer);
-  Edit(newer, "PRAGMA user_version = 2");
+  Edit(newer, "PRAGMA user_version = 3");
   EXPECT_EQ(OpenStatus(newer).code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(OpenStatus(newer).message()), HasSubstr("version 2"));
+  EXPECT_THAT(std::string(OpenStatus(newer).message()), HasSubstr("version 3"));
+  Edit(newer, "PRAGMA user_version = 1");
+  EXPECT_EQ(OpenStatus(newer).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(OpenStatus(newer).message()), HasSubstr("version 1"));
 
   const std::string foreign = FreshDirectory();
   Edit(foreign, "CREATE TABLE other (x)");

@@ -7,7 +7,7 @@
 namespace alchemist {
 namespace {
 
-constexpr int64_t kVersion = 1;  // As in the last line of kTables.
+constexpr int64_t kVersion = 2;  // As in the last line of kTables.
 
 // Digests are lower-case hex. Tokens are int32, log-probs float32, both little-endian.
 constexpr char kTables[] = R"sql(
@@ -119,7 +119,7 @@ CREATE TABLE steps (
   recorded_unix_us INTEGER NOT NULL
 ) STRICT;
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 )sql";
 
 absl::StatusOr<int64_t> QueryInt64(SqliteDatabase* database, const char* sql) {
@@ -135,9 +135,14 @@ absl::Status CreateOrCheck(SqliteDatabase* database) {
     return absl::FailedPreconditionError(absl::StrCat("the feedback log has version ", version,
                                                       "; this server knows up to ", kVersion));
   }
+  if (version > 0) {
+    return absl::FailedPreconditionError(absl::StrCat("the feedback log has version ", version,
+                                                      ", of a server from before version ",
+                                                      kVersion, ": start with another --data_dir"));
+  }
   ASSIGN_OR_RETURN(const int64_t tables,
                    QueryInt64(database, "SELECT COUNT(*) FROM sqlite_schema"));
-  if (version != 0 || tables != 0) {
+  if (tables != 0) {
     return absl::FailedPreconditionError("the file is no feedback log");
   }
   return database->Execute(kTables);

@@ -14,6 +14,7 @@ namespace {
 
 constexpr int64_t kFetchRetryUs = 1'000'000;  // After the log failed.
 constexpr int64_t kFetchMax = 64;             // Items of one read of the log.
+constexpr int64_t kReplayPerCorrection = 4;   // Items of a ReplayBatch for each correction in it.
 constexpr int64_t kReplayMax = 256;           // Items of one ReplayBatch.
 
 bool SameSecret(const std::string& got, const std::array<uint8_t, 16>& wanted) {
@@ -52,11 +53,29 @@ absl::StatusOr<bool> MustAdopt(const RevisionId& serving, int64_t parent, const 
                      [&](const RevisionRow& row) { return row.revision.digest == digest; });
 }
 
+// One correction, then three answers, and so on: the trainer takes as many from the front as it has
+// room for, and the mix must not depend on how many that is.
+std::vector<v1::FeedbackItem> Interleave(std::vector<v1::FeedbackItem> corrections,
+                                         std::vector<v1::FeedbackItem> answers) {
+  std::vector<v1::FeedbackItem> mixed;
+  size_t correction = 0, answer = 0;
+  while (correction < corrections.size() || answer < answers.size()) {
+    const bool turn = mixed.size() % kReplayPerCorrection == 0 || answer == answers.size();
+    if (turn && correction < corrections.size()) {
+      mixed.push_back(std::move(corrections[correction++]));
+    } else if (answer < answers.size()) {
+      mixed.push_back(std::move(answers[answer++]));
+    }
+  }
+  return mixed;
+}
+
 // A quarter of them corrections that have had their passes, as far as there are so many.
 absl::StatusOr<std::vector<v1::FeedbackItem>> DrawReplay(FeedbackLog& log, int64_t count) {
-  std::vector<v1::FeedbackItem> items;
-  ASSIGN_OR_RETURN(const std::vector<ReplayCandidate> corrections,
-                   log.replay().Draw(kDefaultAdapter, ReplaySource::kCorrection, count / 4));
+  std::vector<v1::FeedbackItem> items, replayed_answers;
+  ASSIGN_OR_RETURN(
+      const std::vector<ReplayCandidate> corrections,
+      log.replay().Draw(kDefaultAdapter, ReplaySource::kCorrection, count / kReplayPerCorrection));
   for (const ReplayCandidate& candidate : corrections) {
     ASSIGN_OR_RETURN(const CompletionRow completion,
                      log.completions().Find(candidate.completion_id));
@@ -69,9 +88,9 @@ absl::StatusOr<std::vector<v1::FeedbackItem>> DrawReplay(FeedbackLog& log, int64
   for (const ReplayCandidate& candidate : answers) {
     ASSIGN_OR_RETURN(const CompletionRow completion,
                      log.completions().Find(candidate.completion_id));
-    items.push_back(ReplayItemOf(completion));
+    replayed_answers.push_back(ReplayItemOf(completion));
   }
-  return items;
+  return Interleave(std::move(items), std::move(replayed_answers));
 }
 
 }  // namespace
@@ -149,9 +168,11 @@ void TrainerFeed::OnHello(const v1::TrainerMessage& message, std::shared_ptr<Lin
         RETURN_IF_ERROR(log.feedback().ResetPasses(passes));
         return log.steps().RestartFrom(step);
       },
-      [this, epoch, outbox, ready, adopt](absl::Status status) {
-        parts_.post_to_loop([this, epoch, status, outbox, ready, adopt] {
-          FinishHello(epoch, status, outbox, *adopt, ready);
+      [this, epoch, outbox, ready, adopt, serving](absl::Status status) {
+        parts_.post_to_loop([this, epoch, status, outbox, ready, adopt, serving] {
+          // What was decided holds for what served then: a rollback may have come since.
+          const bool changed = parts_.registry->serving()->id != serving;
+          FinishHello(epoch, status, outbox, *adopt || changed, ready);
         });
       });
   if (!posted.ok()) ready(posted);

@@ -260,6 +260,9 @@ TEST_F(TrainerFeedTest, AQuarterOfAReplayBatchAreCorrectionsThatAreDone) {
     EXPECT_EQ(item.has_record(), item.completion_id() == "of-a");
     EXPECT_FALSE(item.response_tokens().empty());
   }
+  // However few of them there is room for, the mix is the same.
+  EXPECT_TRUE(batch.replay_batch().items(0).is_correction());
+  EXPECT_FALSE(batch.replay_batch().items(1).is_correction());
   EXPECT_EQ(ids, (std::set<std::string>{"a", "c", "d", "e"}));
 }
 
@@ -345,6 +348,39 @@ TEST_F(TrainerFeedTest, ACandidateDoesNotUndoARollbackThatCameBeforeIt) {
   EXPECT_EQ(result.request_id(), publish.request_id());
   EXPECT_FALSE(result.accepted());
   EXPECT_EQ(ServingInLog(), 0) << "the rollback stands";
+}
+
+// What the hello's log work decided was about the revision that served before.
+TEST_F(TrainerFeedTest, ARollbackThatOvertakesAHelloIsAdopted) {
+  Activate(5);
+  const v1::Publish one = Candidate("one", 0.5f);
+  ASSERT_TRUE(PublishAndWait(5, one).accepted());
+  feed_->OnLinkEnd(5);
+  AttachEvent exited;
+  exited.kind = AttachEvent::Kind::kExited;
+  exited.session_epoch = 5;
+  feed_->OnAttachEvent(exited);
+  Attach(6);
+  outbox_ = std::make_shared<LinkOutbox>(kLinkOutboxMax);
+  v1::TrainerMessage hello = Hello(6);
+  hello.mutable_hello()->set_checkpoint_digest(one.digest());
+  feed_->OnHello(hello, outbox_, [](const absl::Status& status) { CHECK(status.ok()); });
+  ASSERT_TRUE(InLog([](FeedbackLog&) { return absl::OkStatus(); }).ok());
+  const auto finish_hello = loop_.TryPop();
+  ASSERT_TRUE(finish_hello.has_value());
+  ASSERT_TRUE(publisher_
+                  ->PostRollback(0,
+                                 [this](const auto& revision) {
+                                   CHECK(revision.ok());
+                                   registry_->OnRollback(*revision);
+                                 })
+                  .ok());
+  Settle();
+  (*finish_hello)();
+  const v1::ServerMessage message = Next();
+  ASSERT_TRUE(message.has_welcome());
+  EXPECT_EQ(message.welcome().serving().number(), 0u);
+  EXPECT_TRUE(message.welcome().adopt_serving());
 }
 
 TEST_F(TrainerFeedTest, FeedbackThatARevisionSettledIsSentToNobodyAgain) {
