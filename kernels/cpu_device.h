@@ -1,4 +1,4 @@
-// CpuDevice: private memory of the process, counted. Any thread; must outlive its Buffers.
+// CpuDevice: memory of the process's heap, counted. Any thread; must outlive its Buffers.
 #ifndef ALCHEMIST_KERNELS_CPU_DEVICE_H_
 #define ALCHEMIST_KERNELS_CPU_DEVICE_H_
 

@@ -1,4 +1,4 @@
-// Device: where private memory comes from. CpuDevice is the process's own; FaultyDevice fails the
+// Device: where private memory comes from. CpuDevice is the process's heap; FaultyDevice fails the
 // n-th allocation, so that tests can show that every allocation site survives. Any thread.
 #ifndef ALCHEMIST_KERNELS_DEVICE_H_
 #define ALCHEMIST_KERNELS_DEVICE_H_
