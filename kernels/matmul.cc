@@ -55,11 +55,11 @@ void MatmulWeightGradient(ConstTensorView dy, ConstTensorView x, TensorView dw, 
 }
 
 std::string MatmulDescription() {
+  const int64_t bf16_rows = TileRows(DType::kBf16);
   return absl::StrCat(
-      "oneDNN ", OnednnVersion(),
-      CurrentRowCounts() == RowCounts::kAny ? ", any row count" : ", rows padded to 16",
-      UsesBf16Calls() ? ", bf16 by AVX-512 BF16" : ", bf16 widened", "; decode ",
-      SimdLevelName(CurrentSimdLevel()));
+      "oneDNN ", OnednnVersion(), ", tiles of ", TileRows(DType::kF32), " rows, bf16 ",
+      bf16_rows == 0 ? std::string("widened") : absl::StrCat("as it is in tiles of ", bf16_rows),
+      "; decode ", SimdLevelName(CurrentSimdLevel()));
 }
 
 }  // namespace alchemist

@@ -4,10 +4,10 @@
 //
 // A row of the result depends on that row alone: never on the other rows of the call, on how rows
 // are cut into calls, or on the thread count (DESIGN.md section 9). Kernels are chosen by phase.
-// Prefill and training rows go to oneDNN, single-threaded per slice of rows. Where its results
-// depend on the number of rows (AVX2, measured on oneDNN 2.6.3), rows are cut into slices whose
-// sizes are bitwise equivalent, the last one padded; MatmulSelfTest finds out which this machine
-// needs. Decode rows go to the few-row kernel, which reads each weight once.
+// Prefill and training rows go to oneDNN, single-threaded per slice of rows. Its results depend on
+// the number of rows (measured on oneDNN 2.6.3, AVX2 and AMX), so rows are cut into slices whose
+// sizes are bitwise equivalent, the last one padded; MatmulSelfTest finds out which sizes are so on
+// this machine. Decode rows go to the few-row kernel, which reads each weight once.
 #ifndef ALCHEMIST_KERNELS_MATMUL_H_
 #define ALCHEMIST_KERNELS_MATMUL_H_
 
@@ -60,14 +60,14 @@ struct MatmulShape {
 };
 
 // Checks on this machine that rows of both orientations keep their bits for every row count in use,
-// and picks the slice sizes accordingly; where the CPU multiplies bf16 itself, also whether it may:
+// and picks the tallest tiles that do; where the CPU multiplies bf16 itself, also whether it may:
 // when its results keep their bits too and agree with those of widened operands. Called once at
-// start, before any other thread computes, with the model's shapes and type. Internal when no
-// slicing keeps them. Without a call the padded slices (right everywhere they were measured) of
-// widened rows are used.
+// start, before any other thread computes, with the model's shapes and type. Internal when no tile
+// keeps them. Without a call the lowest tiles (right everywhere they were measured) of widened rows
+// are used.
 absl::Status MatmulSelfTest(absl::Span<const MatmulShape> shapes, DType weights);
 
-// What was chosen, for logs: "oneDNN 2.6.3, rows padded to 16, bf16 widened; decode AVX2".
+// What was chosen, for logs: "oneDNN 2.6.3, tiles of 64 rows, bf16 widened; decode AVX2".
 std::string MatmulDescription();
 
 }  // namespace alchemist

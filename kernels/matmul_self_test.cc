@@ -17,43 +17,28 @@
 namespace alchemist {
 namespace {
 
-std::vector<int64_t> RowCountsToTry(RowCounts counts) {
-  if (counts == RowCounts::kPadded) return {16, 48};
-  // Every remainder of a register block (4 to 16 rows in oneDNN's kernels), and their neighbours.
-  return {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 15, 16, 17, 24, 31, 32, 33, 47, 48, 63};
-}
-
-// The matrices of one call with kTileRows rows. Only what the call reads is written: of a large b
+// The matrices of one call, its rows made `rows`. Only what the call reads is written: of a large b
 // with a few columns most pages are never touched.
 class Trial {
  public:
-  explicit Trial(const OnednnMatmulShape& shape)
+  Trial(const OnednnMatmulShape& shape, int64_t rows)
       : shape_(shape),
-        a_(new float[kTileRows * shape.a_stride]),  // Too much for bf16.
+        rows_(rows),
+        a_(new float[rows * shape.a_stride]),  // Too much for bf16.
         b_(new float[BRows() * shape.b_stride]),
-        c_(new float[kTileRows * shape.c_stride]),
-        wanted_(kTileRows * shape.columns) {
+        c_(new float[rows * shape.columns]),
+        wanted_(rows * shape.columns) {
     Random random(1);
-    Fill(a_.get(), kTileRows, shape.depth, shape.a_stride, &random);
+    Fill(a_.get(), rows, shape.depth, shape.a_stride, &random);
     Fill(b_.get(), BRows(), BColumns(), shape.b_stride, &random);
-    Run(0, kTileRows, shape.c_stride);
-    for (int64_t t = 0; t < kTileRows; ++t) {
-      std::memcpy(&wanted_[t * shape.columns], &c_[t * shape.c_stride],
-                  shape.columns * sizeof(float));
-    }
+    Run(0, rows, wanted_.data());
   }
 
-  // Whether rows [first, first + count), computed alone and written with `c_stride`, have the bits
-  // that they had among all.
-  bool KeepsBits(int64_t first, int64_t count, int64_t c_stride) {
-    Run(first, count, c_stride);
-    for (int64_t t = 0; t < count; ++t) {
-      if (std::memcmp(&wanted_[(first + t) * shape_.columns], &c_[t * c_stride],
-                      shape_.columns * sizeof(float)) != 0) {
-        return false;
-      }
-    }
-    return true;
+  // Whether rows [first, first + count), computed alone, have the bits that they had among all.
+  bool KeepsBits(int64_t first, int64_t count) {
+    Run(first, count, c_.get());
+    return std::memcmp(&wanted_[first * shape_.columns], c_.get(),
+                       count * shape_.columns * sizeof(float)) == 0;
   }
 
   // Whether bf16 operands gave what they give when they are widened first. The bound is far below
@@ -61,17 +46,16 @@ class Trial {
   bool AgreesWithF32() {
     OnednnMatmulShape shape = shape_;
     shape.dtype = DType::kF32;
-    const std::vector<float> a = Widened(a_.get(), kTileRows, shape.a_stride);
+    shape.rows = rows_;
+    const std::vector<float> a = Widened(a_.get(), rows_, shape.a_stride);
     const std::vector<float> b = Widened(b_.get(), BRows(), shape.b_stride);
     OnednnMatmul(shape, a.data(), b.data(), c_.get());
     double difference = 0, norm = 0;
-    for (int64_t t = 0; t < kTileRows; ++t) {
-      for (int64_t j = 0; j < shape.columns; ++j) {
-        const double wide = c_[t * shape.c_stride + j];
-        const double error = wanted_[t * shape.columns + j] - wide;
-        difference += error * error;
-        norm += wide * wide;
-      }
+    for (size_t i = 0; i < wanted_.size(); ++i) {
+      const double wide = c_[i];
+      const double error = wanted_[i] - wide;
+      difference += error * error;
+      norm += wide * wide;
     }
     return std::sqrt(difference) <= shape.depth * 0x1p-24 * std::sqrt(norm);
   }
@@ -99,40 +83,46 @@ class Trial {
     return wide;
   }
 
-  void Run(int64_t first, int64_t count, int64_t c_stride) {
+  void Run(int64_t first, int64_t count, float* c) {
     OnednnMatmulShape shape = shape_;
     shape.rows = count;
-    shape.c_stride = c_stride;
-    OnednnMatmul(shape, a_.get() + first * shape.a_stride, b_.get(), c_.get());
+    const auto* const a = reinterpret_cast<const std::byte*>(a_.get());
+    OnednnMatmul(shape, a + first * shape.a_stride * BytesPerElement(shape.dtype), b_.get(), c);
   }
 
   const OnednnMatmulShape shape_;
+  const int64_t rows_;
   const std::unique_ptr<float[]> a_, b_, c_;
   std::vector<float> wanted_;
 };
 
-absl::Status TryCall(const OnednnMatmulShape& shape, RowCounts counts) {
-  Trial trial(shape);
-  for (int64_t count : RowCountsToTry(counts)) {
-    for (int64_t first : {int64_t{0}, kTileRows - count}) {
-      if (trial.KeepsBits(first, count, shape.c_stride) &&
-          trial.KeepsBits(first, count, shape.columns)) {
-        continue;
-      }
+using Calls = absl::flat_hash_set<OnednnMatmulShape>;
+
+absl::Status TryCall(const OnednnMatmulShape& shape, int64_t tile_rows) {
+  Trial trial(shape, tile_rows);
+  for (int64_t count : {16, 48, 64}) {
+    for (int64_t first : {int64_t{0}, tile_rows - count}) {
+      if (trial.KeepsBits(first, count)) continue;
       return absl::InternalError(absl::StrCat(
           "oneDNN ", OnednnVersion(), " gives rows [", first, ", ", first + count, ") of ",
-          kTileRows, " other bits when computed alone: depth ", shape.depth, ", columns ",
-          shape.columns, shape.b_transposed ? ", weights transposed" : ", weights plain"));
+          tile_rows, " other bits when computed alone: depth ", shape.depth, ", columns ",
+          shape.columns, shape.b_transposed ? ", weights transposed, " : ", weights plain, ",
+          DTypeName(shape.dtype)));
     }
   }
   return absl::OkStatus();
 }
 
-using Calls = absl::flat_hash_set<OnednnMatmulShape>;
-
-absl::Status TryCalls(const Calls& calls, RowCounts counts) {
-  for (const OnednnMatmulShape& call : calls) RETURN_IF_ERROR(TryCall(call, counts));
+absl::Status TryCalls(const Calls& calls, int64_t tile_rows) {
+  for (const OnednnMatmulShape& call : calls) RETURN_IF_ERROR(TryCall(call, tile_rows));
   return absl::OkStatus();
+}
+
+// The tallest tiles whose rows keep their bits in all of `calls`.
+absl::StatusOr<int64_t> TallestTiles(const Calls& calls) {
+  if (TryCalls(calls, kTallTileRows).ok()) return kTallTileRows;
+  RETURN_IF_ERROR(TryCalls(calls, kTileRows));
+  return kTileRows;
 }
 
 // The calls of all products with weights of these shapes; `called` as in ProductKind.
@@ -150,22 +140,22 @@ Calls CallsOf(absl::Span<const MatmulShape> shapes, DType stored, DType called) 
   return calls;
 }
 
-bool Bf16CallsAreRight(const Calls& calls, RowCounts counts) {
-  if (!OnednnHasBf16() || !TryCalls(calls, counts).ok()) return false;
-  return std::all_of(calls.begin(), calls.end(),
-                     [](const auto& call) { return Trial(call).AgreesWithF32(); });
+// For the CPU's own bf16 products; 0 when they are not to be used.
+int64_t Bf16TileRows(const Calls& calls) {
+  if (!OnednnHasBf16()) return 0;
+  const bool agrees = std::all_of(calls.begin(), calls.end(), [](const auto& call) {
+    return Trial(call, kTileRows).AgreesWithF32();
+  });
+  return agrees ? TallestTiles(calls).value_or(0) : 0;
 }
 
 }  // namespace
 
 absl::Status MatmulSelfTest(absl::Span<const MatmulShape> shapes, DType weights) {
-  const Calls calls = CallsOf(shapes, weights, DType::kF32);
-  const RowCounts counts =
-      TryCalls(calls, RowCounts::kAny).ok() ? RowCounts::kAny : RowCounts::kPadded;
-  SetRowCounts(counts);
-  if (counts == RowCounts::kPadded) RETURN_IF_ERROR(TryCalls(calls, counts));
-  SetUsesBf16Calls(weights == DType::kBf16 &&
-                   Bf16CallsAreRight(CallsOf(shapes, weights, DType::kBf16), counts));
+  ASSIGN_OR_RETURN(const int64_t f32_rows, TallestTiles(CallsOf(shapes, weights, DType::kF32)));
+  SetTileRows(DType::kF32, f32_rows);
+  SetTileRows(DType::kBf16,
+              weights == DType::kBf16 ? Bf16TileRows(CallsOf(shapes, weights, DType::kBf16)) : 0);
   return absl::OkStatus();
 }
 

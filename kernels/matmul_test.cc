@@ -109,16 +109,6 @@ TEST_P(MatmulTest, IsAsExactAsThePlainLoop) {
   }
 }
 
-// On machines with AVX-512 this is how rows are cut; elsewhere only the bits of a row may depend on
-// the other rows.
-TEST_P(MatmulTest, IsAsExactAsThePlainLoopWithUnpaddedRows) {
-  WorkerPool pool({.threads = 2});
-  Stream stream(&pool);
-  SetRowCounts(RowCounts::kAny);
-  ExpectNearReference(Problem({577, 101}, 53, GetParam()), stream);
-  SetRowCounts(RowCounts::kPadded);
-}
-
 TEST_P(MatmulTest, WeightGradientIsAsExactAsThePlainLoop) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
@@ -161,49 +151,86 @@ void ExpectRowsOf(const char* what, const TestMatrix& all, RowCut rows, const Te
   ExpectSameBits(what, got.values(), wanted);
 }
 
-TEST_P(MatmulTest, AForwardRowDependsOnThatRowAlone) {
+void ExpectForwardRowsApart(MatmulShape shape, DType dtype, RowPhase phase) {
+  SCOPED_TRACE(Name(shape));
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
+  const Problem problem(shape, 512, dtype);
+  const TestMatrix all = problem.Forward(phase, stream);
+  ForRowsToTry(phase == RowPhase::kDecode ? 64 : 512, [&](RowCut rows, Stream& stream) {
+    TestMatrix y(rows.count, shape.out);
+    MatmulForward(problem.x.view().Rows(rows.first, rows.count), problem.weight(), y.view(), phase,
+                  stream);
+    ExpectRowsOf(phase == RowPhase::kDecode ? "decode" : "prefill", all, rows, y);
+  });
+}
+
+void ExpectInputGradientRowsApart(MatmulShape shape, DType dtype) {
+  SCOPED_TRACE(Name(shape));
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  const Problem problem(shape, 512, dtype);
+  for (Accumulate accumulate : {Accumulate::kNo, Accumulate::kYes}) {
+    TestMatrix all = problem.dx_before.Copy();
+    MatmulInputGradient(problem.dy.view(), problem.weight(), all.view(), accumulate, stream);
+    ForRowsToTry(512, [&](RowCut rows, Stream& stream) {
+      TestMatrix dx(rows.count, shape.in);
+      std::copy_n(problem.dx_before.Row(rows.first), rows.count * shape.in, dx.Row(0));
+      MatmulInputGradient(problem.dy.view().Rows(rows.first, rows.count), problem.weight(),
+                          dx.view(), accumulate, stream);
+      ExpectRowsOf("dx", all, rows, dx);
+    });
+  }
+}
+
+TEST_P(MatmulTest, AForwardRowDependsOnThatRowAlone) {
   for (const MatmulShape& shape : kShapes) {
-    SCOPED_TRACE(Name(shape));
-    const Problem problem(shape, 512, GetParam());
     for (RowPhase phase : {RowPhase::kPrefill, RowPhase::kDecode}) {
-      const TestMatrix all = problem.Forward(phase, stream);
-      ForRowsToTry(phase == RowPhase::kDecode ? 64 : 512, [&](RowCut rows, Stream& stream) {
-        TestMatrix y(rows.count, shape.out);
-        MatmulForward(problem.x.view().Rows(rows.first, rows.count), problem.weight(), y.view(),
-                      phase, stream);
-        ExpectRowsOf(phase == RowPhase::kDecode ? "decode" : "prefill", all, rows, y);
-      });
+      ExpectForwardRowsApart(shape, GetParam(), phase);
     }
   }
 }
 
 TEST_P(MatmulTest, AnInputGradientRowDependsOnThatRowAlone) {
+  for (const MatmulShape& shape : kShapes) ExpectInputGradientRowsApart(shape, GetParam());
+}
+
+// What MatmulSelfTest chose is in force while a test of this suite runs.
+class MatmulSelfTestTest : public testing::TestWithParam<DType> {
+ protected:
+  // SmolLM2-135M's shapes and the quickstart's.
+  static constexpr MatmulShape kModelShapes[] = {{576, 576},   {576, 192}, {576, 1536}, {1536, 576},
+                                                 {576, 49152}, {128, 128}, {128, 64},   {128, 384},
+                                                 {384, 128},   {128, 1024}};
+
+  void SetUp() override {
+    const absl::Status status = MatmulSelfTest(kModelShapes, GetParam());
+    ASSERT_TRUE(status.ok()) << status << " (" << MatmulDescription() << ")";
+  }
+  void TearDown() override {
+    SetTileRows(DType::kF32, kTileRows);
+    SetTileRows(DType::kBf16, 0);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Types, MatmulSelfTestTest, testing::ValuesIn(kDTypesForTest),
+                         [](const auto& info) { return DTypeName(info.param); });
+
+TEST_P(MatmulSelfTestTest, WhatItChoosesIsExactAndKeepsRowsApart) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
-  for (const MatmulShape& shape : kShapes) {
-    SCOPED_TRACE(Name(shape));
-    const Problem problem(shape, 512, GetParam());
-    for (Accumulate accumulate : {Accumulate::kNo, Accumulate::kYes}) {
-      TestMatrix all = problem.dx_before.Copy();
-      MatmulInputGradient(problem.dy.view(), problem.weight(), all.view(), accumulate, stream);
-      ForRowsToTry(512, [&](RowCut rows, Stream& stream) {
-        TestMatrix dx(rows.count, shape.in);
-        std::copy_n(problem.dx_before.Row(rows.first), rows.count * shape.in, dx.Row(0));
-        MatmulInputGradient(problem.dy.view().Rows(rows.first, rows.count), problem.weight(),
-                            dx.view(), accumulate, stream);
-        ExpectRowsOf("dx", all, rows, dx);
-      });
+  for (const MatmulShape& shape : kModelShapes) {
+    if (shape.out > 2000) continue;  // Tried by the self-test alone: it takes long.
+    for (const int64_t rows : {19, 211}) {
+      ExpectNearReference(Problem(shape, rows, GetParam()), stream);
     }
+    ExpectForwardRowsApart(shape, GetParam(), RowPhase::kPrefill);
+    ExpectInputGradientRowsApart(shape, GetParam());
   }
 }
 
-TEST_P(MatmulTest, TheSelfTestAcceptsThisMachine) {
-  const std::vector<MatmulShape> smollm2_135m = {
-      {576, 576}, {576, 192}, {576, 1536}, {1536, 576}, {576, 49152}};
-  const absl::Status status = MatmulSelfTest(smollm2_135m, GetParam());
-  EXPECT_TRUE(status.ok()) << status << " (" << MatmulDescription() << ")";
+TEST_P(MatmulSelfTestTest, TheCpusOwnBf16ProductsAreUsed) {
+  if (!OnednnHasBf16()) GTEST_SKIP() << "no AVX-512 BF16 here";
+  EXPECT_EQ(TileRows(DType::kBf16) > 0, GetParam() == DType::kBf16) << MatmulDescription();
 }
 
 // DESIGN.md section 9: an OpenMP team under each worker would take the cores from the others.
@@ -248,27 +275,6 @@ TEST(Bf16MatmulTest, WeightsThatChangedBetweenTwoCallsAreReadAnew) {
   TestMatrix after = forward();
   for (float& value : after.mutable_values()) value = -value;
   ExpectSameBits("y", after.values(), before.values());
-}
-
-// What MatmulSelfTest switches on where it finds it right.
-TEST(Bf16MatmulTest, TheCpusOwnBf16ProductsAreExactAndKeepRowsApart) {
-  if (!OnednnHasBf16()) GTEST_SKIP() << "no AVX-512 BF16 here";
-  WorkerPool pool({.threads = 2});
-  Stream stream(&pool);
-  SetUsesBf16Calls(true);
-  for (const MatmulShape& shape : kShapes) {
-    SCOPED_TRACE(Name(shape));
-    ExpectNearReference(Problem(shape, 19, DType::kBf16), stream);
-    const Problem problem(shape, 512, DType::kBf16);
-    const TestMatrix all = problem.Forward(RowPhase::kPrefill, stream);
-    ForRowsToTry(512, [&](RowCut rows, Stream& stream) {
-      TestMatrix y(rows.count, shape.out);
-      MatmulForward(problem.x.view().Rows(rows.first, rows.count), problem.weight(), y.view(),
-                    RowPhase::kPrefill, stream);
-      ExpectRowsOf("y", all, rows, y);
-    });
-  }
-  SetUsesBf16Calls(false);
 }
 
 class DecodeVersionTest : public testing::TestWithParam<SimdLevel> {

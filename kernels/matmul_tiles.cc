@@ -16,9 +16,9 @@ namespace {
 // without weights of the model's size.
 constexpr int64_t kDepthMax = 4096;
 
-// A tile is at most this many multiply-adds for each of its rows: at 64 rows and 75 GFLOP/s 3.6 ms,
-// so that it keeps the pool's promise of 5 ms.
-constexpr int64_t kMultiplyAddsPerRowMax = 1 << 21;
+// A tile is at most this many multiply-adds for each of its rows: at 192 rows and 75 GFLOP/s 2.7
+// ms, so that it keeps the pool's promise of 5 ms.
+constexpr int64_t kMultiplyAddsPerRowMax = 1 << 19;
 
 // 192 columns keep a block of the right-hand matrix in the second-level cache while all slices of
 // rows pass over it. An even number of blocks shares a single slice between two threads.
@@ -26,8 +26,13 @@ constexpr int64_t kColumnsMax = 192;
 constexpr int64_t kColumnsWorthSharing = 128;
 constexpr int64_t kColumnGranule = 16;
 
-std::atomic<RowCounts> row_counts = RowCounts::kPadded;
-std::atomic<bool> uses_bf16_calls = false;
+std::atomic<int64_t> f32_tile_rows = kTileRows;
+std::atomic<int64_t> bf16_tile_rows = 0;
+
+std::atomic<int64_t>& TileRowsOf(DType called) {
+  CHECK(called == DType::kF32 || called == DType::kBf16) << DTypeName(called);
+  return called == DType::kF32 ? f32_tile_rows : bf16_tile_rows;
+}
 
 int64_t RoundUp(int64_t value, int64_t granule) {
   return (value + granule - 1) / granule * granule;
@@ -56,28 +61,27 @@ int64_t PartStride(const ProductKind& kind, int64_t part_depth, int64_t part_col
 }
 
 OnednnMatmulShape CallShape(const ProductKind& kind, int64_t rows, int64_t part_depth,
-                            int64_t part_columns, bool in_place) {
+                            int64_t part_columns) {
   return {.rows = rows,
           .depth = part_depth,
           .columns = part_columns,
           .a_stride = kind.depth,
           .b_stride = PartStride(kind, part_depth, part_columns),
-          .c_stride = in_place ? kind.columns : part_columns,
+          .c_stride = part_columns,
           .b_transposed = kind.transposed,
           .dtype = kind.called};
 }
 
-// The rows that oneDNN is given next, of `left`; may be more than are left.
-int64_t SliceRows(int64_t left) {
-  if (CurrentRowCounts() == RowCounts::kAny) return std::min(left, kTileRows);
-  return left > 48 ? 64 : left > 32 ? 48 : 16;
+// The rows that oneDNN is given next, of the `left` ones of a tile; may be more than are left.
+int64_t SliceRows(int64_t left, int64_t tile_rows) {
+  return left >= tile_rows ? tile_rows : left > 48 ? 64 : left > 32 ? 48 : 16;
 }
 
 // `slice` rows of type `dtype` for oneDNN: those of x, widened if need be, and zeros after them.
 const void* SliceOf(ConstTensorView x, int64_t slice, DType dtype) {
   if (x.rows == slice && x.dtype == dtype) return x.data;
   thread_local Scratch<float> scratch;
-  float* const rows = scratch.Get(kTileRows * x.width);
+  float* const rows = scratch.Get(slice * x.width);
   if (x.dtype == dtype) {
     std::memcpy(rows, x.data, x.bytes());
   } else {
@@ -154,24 +158,22 @@ const void* PartOf(const Block& block, int64_t first, int64_t depth) {
 void ProductSlice(ConstTensorView x, int64_t slice, const Block& block, TensorView y, bool add) {
   thread_local Scratch<float> scratch;
   const ProductKind& kind = block.kind;
-  const bool whole = x.rows == slice;
   const auto* const rows = static_cast<const std::byte*>(SliceOf(x, slice, kind.called));
   for (int64_t first = 0; first < kind.depth; first += kDepthMax) {
     const int64_t depth = std::min(kDepthMax, kind.depth - first);
-    const bool in_place = whole && !add;
-    float* const product =
-        in_place ? y.Row<float>(0) + block.first_column : scratch.Get(kTileRows * block.columns);
-    OnednnMatmul(CallShape(kind, slice, depth, block.columns, in_place),
+    float* const product = scratch.Get(slice * block.columns);
+    OnednnMatmul(CallShape(kind, slice, depth, block.columns),
                  rows + first * BytesPerElement(kind.called), PartOf(block, first, depth), product);
-    if (!in_place) MoveRows(product, block.columns, block.first_column, y, add);
+    MoveRows(product, block.columns, block.first_column, y, add);
     add = true;
   }
 }
 
-// y (+)= x b for at most kTileRows rows and the block's columns.
+// y (+)= x b for a tile's rows and the block's columns.
 void ProductTile(ConstTensorView x, const Block& block, TensorView y, bool add) {
+  const int64_t tile_rows = TileRows(block.kind.called);
   for (int64_t first = 0; first < x.rows;) {
-    const int64_t slice = SliceRows(x.rows - first);
+    const int64_t slice = SliceRows(x.rows - first, tile_rows);
     const int64_t count = std::min(slice, x.rows - first);
     ProductSlice(x.Rows(first, count), slice, block, y.Rows(first, count), add);
     first += count;
@@ -195,8 +197,8 @@ void Product(ConstTensorView x, const RightMatrix& b, TensorView y, Accumulate a
   CHECK_GT(b.depth, 0);
   static std::atomic<uint64_t> calls = 0;
   const uint64_t call = calls.fetch_add(1, std::memory_order_relaxed) + 1;
-  const bool bf16_call =
-      UsesBf16Calls() && b.transposed && x.dtype == DType::kBf16 && b.dtype == DType::kBf16;
+  const bool bf16_call = TileRows(DType::kBf16) > 0 && b.transposed && x.dtype == DType::kBf16 &&
+                         b.dtype == DType::kBf16;
   const ProductKind kind = {.depth = b.depth,
                             .columns = b.columns,
                             .transposed = b.transposed,
@@ -204,12 +206,13 @@ void Product(ConstTensorView x, const RightMatrix& b, TensorView y, Accumulate a
                             .called = bf16_call ? DType::kBf16 : DType::kF32};
   const int64_t columns = ColumnsPerTile(b.depth, b.columns);
   const int64_t blocks = (b.columns + columns - 1) / columns;
-  const int64_t slices = (x.rows + kTileRows - 1) / kTileRows;
-  // Slices of rows within a block of columns: the block stays in cache.
-  stream.pool().ParallelFor(slices * blocks, [&](int64_t i) {
-    const int64_t first_row = i % slices * kTileRows;
-    const int64_t first_column = i / slices * columns;
-    const int64_t rows = std::min(kTileRows, x.rows - first_row);
+  const int64_t tile_rows = TileRows(kind.called);
+  const int64_t tiles = (x.rows + tile_rows - 1) / tile_rows;
+  // Tiles of rows within a block of columns: the block stays in cache.
+  stream.pool().ParallelFor(tiles * blocks, [&](int64_t i) {
+    const int64_t first_row = i % tiles * tile_rows;
+    const int64_t first_column = i / tiles * columns;
+    const int64_t rows = std::min(tile_rows, x.rows - first_row);
     const Block block = {kind, b.data, call, first_column,
                          std::min(columns, b.columns - first_column)};
     ProductTile(x.Rows(first_row, rows), block, y.Rows(first_row, rows),
@@ -221,18 +224,17 @@ std::vector<OnednnMatmulShape> ProductCalls(const ProductKind& kind) {
   std::vector<OnednnMatmulShape> calls;
   for (int64_t depth : DistinctParts(kind.depth, kDepthMax)) {
     for (int64_t columns : DistinctParts(kind.columns, ColumnsPerTile(kind.depth, kind.columns))) {
-      calls.push_back(CallShape(kind, kTileRows, depth, columns, true));
+      calls.push_back(CallShape(kind, kTileRows, depth, columns));
     }
   }
   return calls;
 }
 
-RowCounts CurrentRowCounts() { return row_counts.load(std::memory_order_relaxed); }
+int64_t TileRows(DType called) { return TileRowsOf(called).load(std::memory_order_relaxed); }
 
-void SetRowCounts(RowCounts counts) { row_counts.store(counts, std::memory_order_relaxed); }
-
-bool UsesBf16Calls() { return uses_bf16_calls.load(std::memory_order_relaxed); }
-
-void SetUsesBf16Calls(bool uses) { uses_bf16_calls.store(uses, std::memory_order_relaxed); }
+void SetTileRows(DType called, int64_t rows) {
+  CHECK(rows == kTileRows || rows == kTallTileRows || (rows == 0 && called == DType::kBf16));
+  TileRowsOf(called).store(rows, std::memory_order_relaxed);
+}
 
 }  // namespace alchemist

@@ -1,5 +1,6 @@
-// What MatmulForward, MatmulInputGradient and LoRA's products are made of: tiles of at most 64 rows
-// by a block of columns, each computed by oneDNN on one thread.
+// What MatmulForward, MatmulInputGradient and LoRA's products are made of: tiles of rows by a block
+// of columns, each computed by oneDNN on one thread into that thread's memory, densely, and moved
+// from there: oneDNN takes other kernels, with other bits, for results whose rows lie apart.
 //
 // bf16 rows and blocks of bf16 weights are widened into the thread's memory for f32 calls; a block
 // serves all tiles of it that the thread computes, and costs less than a hundredth of their
@@ -38,11 +39,8 @@ void Product(ConstTensorView x,  // [rows, b.depth] f32 or bf16
              TensorView y,  // [rows, b.columns] f32
              Accumulate accumulate, Stream& stream);
 
-inline constexpr int64_t kTileRows = 64;
-
 // The distinct calls to oneDNN, for kTileRows rows, that products with a right-hand matrix of this
-// shape are made of. Where rows are padded or added, the same calls write densely, with c_stride ==
-// columns.
+// shape are made of.
 struct ProductKind {
   int64_t depth = 0;
   int64_t columns = 0;
@@ -52,15 +50,16 @@ struct ProductKind {
 };
 std::vector<OnednnMatmulShape> ProductCalls(const ProductKind& kind);
 
-// How row counts are made equivalent: with kAny, oneDNN is given any count; with kPadded, 64, 48 or
-// 16, the last rows filled up with zeros.
-enum class RowCounts { kAny, kPadded };
-RowCounts CurrentRowCounts();         // kPadded at first.
-void SetRowCounts(RowCounts counts);  // REQUIRES: no kernel runs meanwhile.
+// Rows of a tile: with more, oneDNN reads the right-hand matrix less often, but not on every
+// machine with the same bits. Within a tile oneDNN is given all of a tall tile's rows, or 64, 48 or
+// 16, the last ones filled up with zeros.
+inline constexpr int64_t kTileRows = 64;
+inline constexpr int64_t kTallTileRows = 192;
 
-// Whether bf16 rows by transposed bf16 weights are given to oneDNN as they are.
-bool UsesBf16Calls();              // False at first.
-void SetUsesBf16Calls(bool uses);  // REQUIRES: no kernel runs meanwhile.
+// Of the tiles whose calls have operands of type `called`; 0: no call has, bf16 is widened.
+int64_t TileRows(DType called);  // At first kTileRows for f32, and 0 for bf16.
+// REQUIRES: no kernel runs meanwhile; `rows` is one of the above, 0 for bf16 alone.
+void SetTileRows(DType called, int64_t rows);
 
 }  // namespace alchemist
 
