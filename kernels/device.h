@@ -1,5 +1,6 @@
-// Device: where private memory comes from. CpuDevice is the process's heap; FaultyDevice fails the
-// n-th allocation, so that tests can show that every allocation site survives. Any thread.
+// Device: where private memory comes from. CpuDevice is the process's heap; ReusingDevice hands out
+// again what has gone; FaultyDevice fails the n-th allocation, so that tests can show that every
+// allocation site survives. Any thread.
 #ifndef ALCHEMIST_KERNELS_DEVICE_H_
 #define ALCHEMIST_KERNELS_DEVICE_H_
 
@@ -12,7 +13,8 @@
 
 namespace alchemist {
 
-// Memory of a device, 64-byte aligned, zeroed. Move only; gives its bytes back when destroyed.
+// Memory of a device, 64-byte aligned, zeroed unless the device reuses it. Move only; gives its
+// bytes back when destroyed.
 class Buffer {
  public:
   Buffer() = default;

@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "kernels/cpu_device.h"
 #include "kernels/faulty_device.h"
+#include "kernels/reusing_device.h"
 
 namespace alchemist {
 namespace {
@@ -80,6 +81,41 @@ TEST(FaultyDeviceTest, OnlyTheNthAllocationFails) {
   EXPECT_EQ(device.allocations(), 3);
   EXPECT_EQ(device.bytes_allocated(), 8);
   EXPECT_EQ(device.bytes_allocated_peak(), 16);
+}
+
+TEST(ReusingDeviceTest, WhatHasGoneIsLentAgainUnlessItIsTwiceAsLarge) {
+  CpuDevice cpu;
+  ReusingDevice device(&cpu);
+  void* const first = device.Allocate(1000)->data();
+  Buffer again = *device.Allocate(501);
+  EXPECT_EQ(again.data(), first);
+  EXPECT_EQ(again.bytes(), 501);
+  again = Buffer();
+  const Buffer small = *device.Allocate(500);
+  EXPECT_NE(small.data(), first);
+  EXPECT_EQ(cpu.bytes_allocated(), 1500);
+}
+
+TEST(ReusingDeviceTest, ALargerOneTakesThePlaceOfTheOneItOutgrew) {
+  CpuDevice cpu;
+  ReusingDevice device(&cpu);
+  for (const int64_t bytes : {1000, 1100, 1500, 5000}) {
+    EXPECT_TRUE(device.Allocate(bytes).ok());
+    EXPECT_EQ(cpu.bytes_allocated(), bytes);
+  }
+  device.GiveBack();
+  EXPECT_EQ(cpu.bytes_allocated(), 0);
+}
+
+TEST(ReusingDeviceTest, KeptMemoryIsGivenBackBeforeAnAllocationFails) {
+  CpuDevice cpu;
+  FaultyDevice faulty(&cpu, /*fail_at=*/2);
+  ReusingDevice device(&faulty);
+  ASSERT_TRUE(device.Allocate(1000).ok());
+  const absl::StatusOr<Buffer> small = device.Allocate(100);
+  ASSERT_TRUE(small.ok());
+  EXPECT_EQ(faulty.allocations(), 3);
+  EXPECT_EQ(cpu.bytes_allocated(), 100);
 }
 
 }  // namespace

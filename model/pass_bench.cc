@@ -1,6 +1,6 @@
 // Tokens per second of the passes over one model, alone on the machine:
 //   pass_bench --model=DIRECTORY [--dtype=auto] [--threads=2] [--prompt=512] [--response=64]
-//   [--rank=16]
+//   [--rank=16] [--only=prefill]
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -12,9 +12,12 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/functional/function_ref.h"
+#include "absl/strings/match.h"
 #include "base/clock.h"
 #include "base/logging.h"
 #include "base/random.h"
+#include "base/status.h"
+#include "kernels/matmul.h"
 #include "model/backward.h"
 #include "model/lora_adapter.h"
 #include "model/model.h"
@@ -26,6 +29,7 @@ ABSL_FLAG(int32_t, threads, 2, "compute threads");
 ABSL_FLAG(int32_t, prompt, 512, "rows of the prompt");
 ABSL_FLAG(int32_t, response, 64, "rows of the response, all trained");
 ABSL_FLAG(int32_t, rank, 16, "of the adapter on all linears");
+ABSL_FLAG(std::string, only, "", "what the measured pass is called must begin so (for a profiler)");
 
 namespace alchemist {
 namespace {
@@ -34,6 +38,7 @@ constexpr int64_t kMeasureUs = 2'000'000;
 
 // Calls `run`, which works on `tokens` tokens, for about kMeasureUs and prints its best rate.
 void Measure(const char* what, int64_t tokens, absl::FunctionRef<void()> run) {
+  if (!absl::StartsWith(what, absl::GetFlag(FLAGS_only))) return;
   const Clock* const clock = Clock::Real();
   run();  // Makes kernels and touches memory.
   int64_t best_us = INT64_MAX;
@@ -54,7 +59,9 @@ std::unique_ptr<LoraAdapter> MakeAdapter(const ModelConfig& config) {
   return *std::move(adapter);
 }
 
-void Run(const Model& model) {
+absl::Status Run(const Model& model) {
+  RETURN_IF_ERROR(MatmulSelfTest(model.MatmulShapes(), model.dtype()));
+  std::printf("%s\n", MatmulDescription().c_str());
   TestMachine machine(absl::GetFlag(FLAGS_threads));
   Random random(1);
   const int64_t vocab = model.config().vocab;
@@ -81,6 +88,7 @@ void Run(const Model& model) {
   const std::vector<float> c(trained.size(), -1.0f);
   Measure("head and backward, prompt and response", prompt_rows + response_rows,
           [&] { BackwardForTest(model, nodes, trained, c, *adapter, &machine); });
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -91,10 +99,8 @@ int main(int argc, char** argv) {
   const auto dtype = alchemist::ParseModelDType(absl::GetFlag(FLAGS_dtype));
   const auto model =
       dtype.ok() ? alchemist::Model::Load(absl::GetFlag(FLAGS_model), *dtype) : dtype.status();
-  if (!model.ok()) {
-    std::fprintf(stderr, "pass_bench: %s\n", model.status().ToString().c_str());
-    return 1;
-  }
-  alchemist::Run(**model);
-  return 0;
+  const absl::Status status = model.ok() ? alchemist::Run(**model) : model.status();
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "pass_bench: %s\n", status.ToString().c_str());
+  return 1;
 }

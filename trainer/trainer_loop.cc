@@ -55,7 +55,7 @@ absl::Status TrainerLoop::Begin(const v1::Welcome& welcome) {
   gradients_ = std::make_unique<AdapterGradients>(*current_);
   ASSIGN_OR_RETURN(training_step_,
                    TrainingStep::Create(&model, &parts_.attachment->layout(), options_.forward_rows,
-                                        parts_.device, parts_.stream));
+                                        &step_memory_, parts_.stream));
   last_publish_us_ = parts_.clock->MonotonicUs();
   unpublished_ = !state.lineage().empty();
   return absl::OkStatus();
@@ -63,6 +63,7 @@ absl::Status TrainerLoop::Begin(const v1::Welcome& welcome) {
 
 absl::Status TrainerLoop::RunOnce(int64_t wait_us) {
   RequestItems();
+  if (pool_.size() == 0) step_memory_.GiveBack();
   const bool idle = !StepIsDue() || !ReplayIsReady();
   const int64_t timeout_us = idle && !PublishIsDue() ? wait_us : 0;
   std::optional<v1::ServerMessage> message = parts_.link->Receive(timeout_us);

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "kernels/device.h"
+#include "kernels/reusing_device.h"
 #include "kernels/stream.h"
 #include "trainer/attachment.h"
 #include "trainer/item_pool.h"
@@ -77,7 +78,8 @@ class TrainerLoop {
     std::vector<std::string> settled;
   };
 
-  TrainerLoop(const TrainerOptions& options, Parts parts) : options_(options), parts_(parts) {}
+  TrainerLoop(const TrainerOptions& options, Parts parts)
+      : options_(options), parts_(parts), step_memory_(parts.device) {}
   absl::Status Begin(const v1::Welcome& welcome);
   absl::Status SaveState();
   absl::Status Handle(const v1::ServerMessage& message);
@@ -108,6 +110,7 @@ class TrainerLoop {
 
   const TrainerOptions options_;
   const Parts parts_;
+  ReusingDevice step_memory_;  // Before all that holds Buffers of it.
   v1::Base base_;
   std::string incoming_dir_;
   std::unique_ptr<RevisionCache> revisions_;

@@ -198,8 +198,10 @@ void TrainerLoop::Count(const PooledItem& item, const Source& source, bool promp
 
 // Prompts run for feedback are kept for its next passes, within --own_record_bytes; who waited
 // longest for its turn gives way first, since its record will be the oldest when its turn comes.
+// Without any drift allowed none would be read again.
 void TrainerLoop::KeepPrompts(const std::vector<PooledItem*>& batch, size_t feedback_items,
                               const std::vector<Source>& sources, const StepOutcome& outcome) {
+  if (options_.repeat_drift_max <= 0) return;
   // The path before this step's update: the prompts were run at the weights before it.
   const double path = parts_.state->drift().path() - last_update_norm_;
   for (size_t i = 0; i < feedback_items; ++i) {

@@ -1,6 +1,7 @@
 #include "trainer/training_step.h"
 
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -15,6 +16,23 @@ namespace alchemist {
 namespace {
 
 constexpr int64_t kRowsMax = 512;
+
+// Hands out memory full of NaNs, as ReusingDevice might.
+class DirtyDevice : public Device {
+ public:
+  explicit DirtyDevice(Device* device) : device_(device) {}
+  absl::StatusOr<Buffer> Allocate(int64_t bytes) override {
+    absl::StatusOr<Buffer> buffer = device_->Allocate(bytes);
+    if (buffer.ok()) std::memset(buffer->data(), 0xff, bytes);
+    return buffer;
+  }
+  int64_t bytes_allocated() const override { return device_->bytes_allocated(); }
+  int64_t bytes_allocated_peak() const override { return device_->bytes_allocated_peak(); }
+  void ResetPeak() override { device_->ResetPeak(); }
+
+ private:
+  Device* const device_;
+};
 
 class TrainingStepTest : public testing::TestWithParam<PassTestParam> {
  protected:
@@ -51,8 +69,10 @@ class TrainingStepTest : public testing::TestWithParam<PassTestParam> {
     return step_items;
   }
   Result Run(const std::vector<StepItem>& items, int64_t rows_max = kRowsMax) {
-    auto step =
-        TrainingStep::Create(model_.get(), &layout_, rows_max, &machine_.device, &machine_.stream);
+    return Run(items, rows_max, machine_.device);
+  }
+  Result Run(const std::vector<StepItem>& items, int64_t rows_max, Device& device) {
+    auto step = TrainingStep::Create(model_.get(), &layout_, rows_max, &device, &machine_.stream);
     EXPECT_TRUE(step.ok()) << step.status();
     AdapterGradients gradients(*adapter_);
     auto outcome = (*step)->Run(items, &gradients, nullptr);
@@ -99,6 +119,15 @@ TEST_P(TrainingStepTest, TheRowsOfAForwardCallDoNotChangeTheBits) {
     ExpectSameBits("gradient", cut.gradient, whole.gradient);
     EXPECT_EQ(cut.outcome.loss, whole.outcome.loss) << rows_max;
   }
+}
+
+TEST_P(TrainingStepTest, WhatLayInItsMemoryBeforeDoesNotChangeTheBits) {
+  const std::vector<TrainingItem> items = MakeItems();
+  const Result clean = Run(StepItems(items));
+  DirtyDevice dirty(&machine_.device);
+  const Result result = Run(StepItems(items), kRowsMax, dirty);
+  ExpectSameBits("gradient", result.gradient, clean.gradient);
+  EXPECT_EQ(result.outcome.item_loss, clean.outcome.item_loss);
 }
 
 TEST_P(TrainingStepTest, TwoAnswersOfOnePromptShareIt) {

@@ -50,7 +50,7 @@ absl::StatusOr<std::unique_ptr<StepBatch>> StepBatch::Create(
   RETURN_IF_ERROR(batch->ServePrompts());
   ASSIGN_OR_RETURN(batch->step_,
                    TrainingStep::Create(&server->model(), &server->layout(), kForwardRows,
-                                        &server->device(), &server->stream()));
+                                        &batch->step_memory_, &server->stream()));
   return batch;
 }
 

@@ -9,6 +9,7 @@
 
 #include "absl/types/span.h"
 #include "base/status.h"
+#include "kernels/reusing_device.h"
 #include "model/adapter_gradients.h"
 #include "tools/bench/flops.h"
 #include "tools/bench/in_process_server.h"
@@ -49,10 +50,11 @@ class StepBatch {
   StepFlops CountFlops() const;  // With the prompts run.
 
  private:
-  explicit StepBatch(InProcessServer* server) : server_(server) {}
+  explicit StepBatch(InProcessServer* server) : server_(server), step_memory_(&server->device()) {}
   absl::Status ServePrompts();
 
   InProcessServer* const server_;
+  ReusingDevice step_memory_;  // As the trainer has it.
   std::vector<TrainingItem> items_;
   std::unique_ptr<LeasedRecords> leases_;
   std::vector<RecordDescriptor> records_;  // Per item.
