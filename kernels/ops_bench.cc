@@ -1,8 +1,9 @@
-// The ops with the most arithmetic, at the shapes of SmolLM2-135M, beside what this machine can do:
-// its largest oneDNN product and its fastest read, measured when the program starts.
+// Every op, at the shapes of SmolLM2-135M, beside what this machine can do: its largest oneDNN
+// product and its fastest read, measured when the program starts.
 //   bazel run -c opt //kernels:ops_bench -- --benchmark_min_time=0.5
 // of_peak is the share of that peak. Arithmetic is counted as multiplies and adds, causal attention
-// as half of the square.
+// as half of the square; of ops with little of it the bytes that they must read and write, which
+// lie in the caches here: they can be above the peak.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -18,15 +19,22 @@
 #include "absl/types/span.h"
 #include "base/status.h"
 #include "kernels/accumulate.h"
+#include "kernels/adamw.h"
 #include "kernels/attention.h"
 #include "kernels/bf16.h"
+#include "kernels/embedding.h"
 #include "kernels/log_prob.h"
 #include "kernels/lora.h"
 #include "kernels/machine_peaks.h"
 #include "kernels/matmul.h"
 #include "kernels/outer_products.h"
+#include "kernels/residual.h"
+#include "kernels/rms_norm.h"
+#include "kernels/rope.h"
 #include "kernels/row_pieces.h"
+#include "kernels/sampling.h"
 #include "kernels/stream.h"
+#include "kernels/swiglu.h"
 #include "kernels/tensor_view.h"
 #include "kernels/worker_pool.h"
 
@@ -89,6 +97,10 @@ struct Operands {
   Matrix dx{kRows, kHidden}, y{kRows, kFfn}, dw{kFfn, kHidden};
   Matrix a{kRank, kHidden}, b{kFfn, kRank}, u{kRows, kRank}, da{kRank, kHidden}, db{kFfn, kRank};
   Matrix logits{8, kVocab}, unit{64, kHidden};
+  MatrixOf<T> gate{kRows, kFfn}, up{kRows, kFfn}, product{kRows, kFfn}, gamma{1, kHidden};
+  MatrixOf<T> rows{kRows, kHidden};
+  Matrix sums{kRows, kHidden}, dgate{kRows, kFfn}, dup{kRows, kFfn}, table{kVocab, kHidden};
+  Matrix moment{kRows, kFfn};
   Matrix dout{1024, 576}, dq{1024, 576}, lse{1024, 9}, dk{1024, 192}, dv{1024, 192};
   std::vector<int32_t> positions = std::vector<int32_t>(1024);
   std::vector<int32_t> targets = std::vector<int32_t>(64, 7);
@@ -167,10 +179,56 @@ void RegisterAttention(Operands<T>& o, Stream& stream, double flops, double byte
 }
 
 template <typename T>
-void RegisterAll(Operands<T>& operands, Stream& stream, double flops, double bytes) {
+void RegisterNormAndRope(Operands<T>& o, const RopeTable& rope, Stream& stream, double bytes) {
+  const double row = kRows * kHidden;
+  Report(Name<T>("rms_norm_forward_512"), "GB/s", row * 2 * sizeof(T), bytes,
+         [&] { RmsNormForward(o.x.view(), o.gamma.view(), 1e-5f, o.rows.view(), stream); });
+  Report(Name<T>("rms_norm_backward_512"), "GB/s", row * (sizeof(T) + 8), bytes, [&] {
+    RmsNormBackward(o.x.view(), o.gamma.view(), 1e-5f, o.sums.view(), o.dx.view(), Accumulate::kNo,
+                    {}, stream);
+  });
+  if constexpr (DTypeOf<T>::kValue != DType::kF32) return;  // The others know f32 alone.
+  Report("rope_forward_512", "GB/s", row * 8, bytes, [&] {
+    RopeForward(rope, absl::MakeConstSpan(o.positions).first(kRows), o.sums.view(), stream);
+  });
+  Report("rope_backward_512", "GB/s", row * 8, bytes, [&] {
+    RopeBackward(rope, absl::MakeConstSpan(o.positions).first(kRows), o.sums.view(), stream);
+  });
+}
+
+template <typename T>
+void RegisterElementwise(Operands<T>& o, Stream& stream, double bytes) {
+  const double row = kRows * kHidden, ffn = kRows * kFfn;
+  Report(Name<T>("swiglu_forward_512"), "GB/s", ffn * 3 * sizeof(T), bytes,
+         [&] { SwigluForward(o.gate.view(), o.up.view(), o.product.view(), stream); });
+  Report(Name<T>("swiglu_backward_512"), "GB/s", ffn * (2 * sizeof(T) + 12), bytes, [&] {
+    SwigluBackward(o.gate.view(), o.up.view(), o.y.view(), o.dgate.view(), o.dup.view(), stream);
+  });
+  Report(Name<T>("residual_add_512"), "GB/s", row * (2 * sizeof(T) + 4), bytes,
+         [&] { Add(o.sums.view(), o.x.view(), o.rows.view(), stream); });
+  const absl::Span<const int32_t> tokens = absl::MakeConstSpan(o.positions).first(kRows);
+  Report(Name<T>("embedding_forward_512"), "GB/s", row * 2 * sizeof(T), bytes,
+         [=, &o, &stream] { EmbeddingForward(tokens, o.head.view(), o.rows.view(), stream); });
+  if constexpr (DTypeOf<T>::kValue != DType::kF32) return;  // The others know f32 alone.
+  Report("embedding_backward_512", "GB/s", row * 12, bytes,
+         [=, &o, &stream] { EmbeddingBackward(tokens, o.dx.view(), o.table.view(), stream); });
+  std::fill(o.moment.values().begin(), o.moment.values().end(), 0.0f);  // Squares: none negative.
+  Report("adamw", "GB/s", ffn * 28, bytes, [&] {
+    AdamWStep({}, 1, 1, o.y.view(), o.dgate.view(), o.dup.view(), o.moment.view(), stream);
+  });
+  Report("sampling_49152", "GB/s", kVocab * 4.0, bytes, [&] {
+    SampleToken(absl::MakeConstSpan(o.logits.values()).first(kVocab), {0.8, 0.9, 40}, 0.5);
+  });
+}
+
+template <typename T>
+void RegisterAll(Operands<T>& operands, const RopeTable& rope, Stream& stream, double flops,
+                 double bytes) {
   RegisterMatmuls(operands, stream, flops, bytes);
   RegisterLoraAndHead(operands, stream, flops);
   RegisterAttention(operands, stream, flops, bytes);
+  RegisterNormAndRope(operands, rope, stream, bytes);
+  RegisterElementwise(operands, stream, bytes);
 }
 
 int Main(int argc, char** argv) {
@@ -188,8 +246,9 @@ int Main(int argc, char** argv) {
               MatmulDescription().c_str(), flops * 1e-9, bytes * 1e-9);
   Operands<float> f32;
   Operands<Bf16> bf16;
-  RegisterAll(f32, stream, flops, bytes);
-  RegisterAll(bf16, stream, flops, bytes);
+  const RopeTable rope(RopeConfig(), 64, 1024);
+  RegisterAll(f32, rope, stream, flops, bytes);
+  RegisterAll(bf16, rope, stream, flops, bytes);
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }
