@@ -1,13 +1,15 @@
 #include "kernels/lora.h"
 
+#include "absl/functional/function_ref.h"
 #include "base/logging.h"
 #include "kernels/accumulate.h"
+#include "kernels/bf16.h"
 #include "kernels/dispatch.h"
 #include "kernels/matmul_decode.h"
-#include "kernels/matmul_tiles.h"
 #include "kernels/outer_products.h"
 #include "kernels/row_tiles.h"
 #include "kernels/scratch.h"
+#include "kernels/thin_product.h"
 
 namespace alchemist {
 namespace {
@@ -21,6 +23,14 @@ void CheckSegment(const char* what, const LoraSegment& segment, int64_t rows, in
   CheckShape(what, segment.weights.b, out, segment.weights.a.rows, DType::kF32);
 }
 
+// Rows that go through both matrices at a time: they stay in the second-level cache.
+constexpr int64_t kRowsPerTile = 32;
+
+void ForEachTile(Stream& stream, int64_t rows,
+                 absl::FunctionRef<void(int64_t first, int64_t count)> tile) {
+  ForEachRowTile(stream, rows, 1, tile, kRowsPerTile);
+}
+
 void Scale(float scale, TensorView x) {
   for (int64_t t = 0; t < x.rows; ++t) {
     float* const row = x.Row<float>(t);
@@ -28,26 +38,37 @@ void Scale(float scale, TensorView x) {
   }
 }
 
-// scale * x A^T. The scale is applied here and to dy B, where rows are `rank` wide.
-void ScaledDown(ConstTensorView x, const LoraView& weights, RowPhase phase, TensorView u,
-                Stream& stream) {
-  if (phase == RowPhase::kDecode) {
-    DecodeProduct(x, weights.a, u, stream);
-  } else {
-    Product(x, Transposed(weights.a), u, Accumulate::kNo, stream);
-  }
-  Scale(weights.scale, u);
+ConstTensorView Widened(ConstTensorView x, Scratch<float>& scratch) {
+  return {AsF32(x, scratch), x.rows, x.width, DType::kF32};
 }
 
-// y += u B^T.
-void AddUp(ConstTensorView u, const LoraView& weights, RowPhase phase, TensorView y,
-           Stream& stream) {
-  if (phase == RowPhase::kPrefill) {
-    Product(u, Transposed(weights.b), y, Accumulate::kYes, stream);
-    return;
-  }
+// u = scale * x A^T, a being A^T; likewise scale * dy B. So the scale meets rows `rank` wide.
+void ScaledDown(ConstTensorView x, const ThinMatrix& a, float scale, TensorView u) {
   thread_local Scratch<float> scratch;
-  const TensorView product = {scratch.Get(y.rows * y.width), y.rows, y.width, y.dtype};
+  ThinProduct(Widened(x, scratch), a, u, Accumulate::kNo);
+  Scale(scale, u);
+}
+
+void PrefillSegment(ConstTensorView x, const LoraView& weights, TensorView y, Stream& stream) {
+  thread_local Scratch<float> a_scratch, b_scratch;
+  const ThinMatrix a = ThinTransposed(weights.a, a_scratch);
+  const ThinMatrix b = ThinTransposed(weights.b, b_scratch);
+  ForEachTile(stream, x.rows, [&](int64_t first, int64_t count) {
+    thread_local Scratch<float> scratch;
+    const TensorView u = {scratch.Get(count * a.columns), count, a.columns, DType::kF32};
+    ScaledDown(x.Rows(first, count), a, weights.scale, u);
+    ThinProduct(u, b, y.Rows(first, count), Accumulate::kYes);
+  });
+}
+
+void DecodeSegment(ConstTensorView x, const LoraView& weights, TensorView y, Stream& stream) {
+  thread_local Scratch<float> scratch;
+  const int64_t rank = weights.a.rows;
+  float* const memory = scratch.Get(y.rows * (rank + y.width));
+  const TensorView u = {memory, y.rows, rank, DType::kF32};
+  const TensorView product = {memory + y.rows * rank, y.rows, y.width, DType::kF32};
+  DecodeProduct(x, weights.a, u, stream);
+  Scale(weights.scale, u);
   DecodeProduct(u, weights.b, product, stream);
   ForEachRowTile(stream, y.rows, y.width, [&](int64_t first, int64_t count) {
     const float* const from = product.Row<float>(first);
@@ -56,28 +77,24 @@ void AddUp(ConstTensorView u, const LoraView& weights, RowPhase phase, TensorVie
   });
 }
 
-void ForwardSegment(ConstTensorView x, const LoraView& weights, TensorView y, RowPhase phase,
-                    Stream& stream) {
-  thread_local Scratch<float> scratch;
-  const int64_t rank = weights.a.rows;
-  const TensorView u = {scratch.Get(x.rows * rank), x.rows, rank, DType::kF32};
-  ScaledDown(x, weights, phase, u, stream);
-  AddUp(u, weights, phase, y, stream);
-}
-
 void BackwardSegment(ConstTensorView x, ConstTensorView dy, const LoraView& weights, TensorView dx,
                      TensorView da, TensorView db, Stream& stream) {
-  thread_local Scratch<float> scratch;
+  thread_local Scratch<float> scratch, a_scratch, down_scratch, b_scratch;
   const int64_t rank = weights.a.rows;
   float* const memory = scratch.Get(2 * x.rows * rank);
   const TensorView u = {memory, x.rows, rank, DType::kF32};
   const TensorView du = {memory + x.rows * rank, x.rows, rank, DType::kF32};
-  ScaledDown(x, weights, RowPhase::kPrefill, u, stream);
+  const ThinMatrix a = Thin(weights.a, a_scratch);
+  const ThinMatrix down = ThinTransposed(weights.a, down_scratch);
+  const ThinMatrix b = Thin(weights.b, b_scratch);
+  ForEachTile(stream, x.rows, [&](int64_t first, int64_t count) {
+    const TensorView du_tile = du.Rows(first, count);
+    ScaledDown(x.Rows(first, count), down, weights.scale, u.Rows(first, count));
+    ScaledDown(dy.Rows(first, count), b, weights.scale, du_tile);
+    if (dx.data != nullptr) ThinProduct(du_tile, a, dx.Rows(first, count), Accumulate::kYes);
+  });
   AccumulateOuterProducts(dy, u, db, stream);
-  Product(dy, Plain(weights.b), du, Accumulate::kNo, stream);
-  Scale(weights.scale, du);
   AccumulateOuterProducts(du, x, da, stream);
-  if (dx.data != nullptr) Product(du, Plain(weights.a), dx, Accumulate::kYes, stream);
 }
 
 }  // namespace
@@ -89,8 +106,13 @@ void LoraForward(ConstTensorView x, absl::Span<const LoraSegment> segments, Tens
   for (const LoraSegment& segment : segments) {
     CheckSegment("LoraForward segment", segment, x.rows, x.width, y.width);
     if (segment.weights.a.data == nullptr || segment.rows == 0) continue;
-    ForwardSegment(x.Rows(segment.first_row, segment.rows), segment.weights,
-                   y.Rows(segment.first_row, segment.rows), phase, stream);
+    const ConstTensorView x_rows = x.Rows(segment.first_row, segment.rows);
+    const TensorView y_rows = y.Rows(segment.first_row, segment.rows);
+    if (phase == RowPhase::kDecode) {
+      DecodeSegment(x_rows, segment.weights, y_rows, stream);
+    } else {
+      PrefillSegment(x_rows, segment.weights, y_rows, stream);
+    }
   }
 }
 

@@ -31,6 +31,7 @@ namespace {
 constexpr int64_t kPromptTokens = 128;
 constexpr int64_t kAnswerTokens = 64;
 constexpr int64_t kRequests = 5;        // Of one measurement.
+constexpr int64_t kPairsFactor = 4;     // The p95 of one measurement varies by a tenth by itself.
 constexpr int64_t kProbeRequests = 20;  // To judge one rate by.
 constexpr int64_t kProbes = 4;
 constexpr double kLoad = 0.30;
@@ -154,11 +155,12 @@ absl::StatusOr<BenchResult> RunInterferenceBench(const BenchContext& context) {
   ASSIGN_OR_RETURN(const double full_rate, interference.FindFullRate());
   RETURN_IF_ERROR(interference.StartTraining());
   const double rate = kLoad * full_rate;
+  const int64_t pairs = context.pairs * (context.is_short ? 1 : kPairsFactor);
   ASSIGN_OR_RETURN(const PairSamples<Sample> samples,
                    MeasurePairs<Sample>(
-                       context.pairs, [&] { return interference.Measure(rate, false); },
+                       pairs, [&] { return interference.Measure(rate, false); },
                        [&] { return interference.Measure(rate, true); },
-                       context.PairProgress("30% load, training off and on", context.pairs)));
+                       context.PairProgress("30% load, training off and on", pairs)));
   BenchResult result;
   result.rows = RowsOf(samples, full_rate);
   return result;

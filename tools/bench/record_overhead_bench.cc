@@ -1,7 +1,7 @@
 // Workload:
 //   ttft_p50_ratio   A: a prompt of 512 random tokens to its first token by the server's batcher,
 //                    which records nothing. B: the same prompt, recorded (prefill) in a store of
-//                    which older records must make room. Nine times the pairs that were asked for:
+//                    which older records must make room. 25 times the pairs that were asked for:
 //                    short turns that alternate see the same machine, and many of them are needed
 //                    to tell 3% from its restlessness.
 #include "tools/bench/record_overhead_bench.h"
@@ -18,7 +18,7 @@ namespace alchemist {
 namespace {
 
 constexpr int64_t kPromptTokens = 512;
-constexpr int64_t kPairsFactor = 9;
+constexpr int64_t kPairsFactor = 25;
 
 // The time to the first token, in seconds.
 absl::StatusOr<double> Ttft(InProcessServer& server, Batcher& batcher, uint64_t prompt_seed,
