@@ -81,7 +81,6 @@ struct Problem {
         first(c, &random),
         second(c, &random),
         x(TestMatrix::Normal(rows, c.in, &random, 1, dtype)),
-        y_before(TestMatrix::Normal(rows, c.out, &random)),
         dy(TestMatrix::Normal(rows, c.out, &random)),
         dx_before(TestMatrix::Normal(rows, c.in, &random)),
         segments({{0, rows / 2, first.view},
@@ -110,31 +109,11 @@ struct Problem {
     }
   }
 
-  template <typename T>
-  std::vector<T> ForwardReference() const {
-    std::vector<T> y = As<T>(y_before.values());
-    const std::vector<T> x_values = As<T>(x.values());
-    ForEachReference<T>([&](const LoraReference<T>& reference, const LoraSegment& segment) {
-      reference.Forward(&x_values[segment.first_row * c.in], segment.rows,
-                        &y[segment.first_row * c.out]);
-    });
-    return y;
-  }
-
-  TestMatrix Forward(const std::vector<RowCut>& cuts, RowPhase phase, Stream& stream) const {
-    TestMatrix y = y_before.Copy();
-    for (const RowCut& cut : cuts) {
-      LoraForward(x.view().Rows(cut.first, cut.count), SegmentsIn(cut),
-                  y.view().Rows(cut.first, cut.count), phase, stream);
-    }
-    return y;
-  }
-
   const Case c;
   const int64_t rows;
   Random random;
   const Adapter first, second;
-  const TestMatrix x, y_before, dy, dx_before;
+  const TestMatrix x, dy, dx_before;
   const std::vector<LoraSegment> segments;
 };
 
@@ -180,11 +159,6 @@ TEST_P(LoraTest, IsAsExactAsThePlainLoops) {
     SCOPED_TRACE(c.in);
     const Problem problem(c, 37, GetParam());
     const std::vector<RowCut> whole = {{0, problem.rows}};
-    for (RowPhase phase : {RowPhase::kPrefill, RowPhase::kDecode}) {
-      const TestMatrix y = problem.Forward(whole, phase, stream);
-      ExpectWithinTwiceNaive("y", y.values(), problem.ForwardReference<float>(),
-                             problem.ForwardReference<double>());
-    }
     Gradients gradients(problem);
     gradients.Add(problem, whole, stream);
     const ReferenceGradients<float> naive(problem);
@@ -202,15 +176,9 @@ TEST_P(LoraTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
     const std::vector<RowCut> whole = {{0, problem.rows}};
     WorkerPool pool({.threads = 1});
     Stream stream(&pool);
-    const TestMatrix y = problem.Forward(whole, RowPhase::kPrefill, stream);
-    const TestMatrix y_decode = problem.Forward(whole, RowPhase::kDecode, stream);
     Gradients gradients(problem);
     gradients.Add(problem, whole, stream);
     ForEachCut(problem.rows, [&](const std::vector<RowCut>& cut, Stream& stream) {
-      const TestMatrix y_cut = problem.Forward(cut, RowPhase::kPrefill, stream);
-      ExpectSameBits("y", y_cut.values(), y.values());
-      const TestMatrix y_decode_cut = problem.Forward(cut, RowPhase::kDecode, stream);
-      ExpectSameBits("y of decode", y_decode_cut.values(), y_decode.values());
       Gradients of_cut(problem);
       of_cut.Add(problem, cut, stream);
       ExpectSameBits("dx", of_cut.dx.values(), gradients.dx.values());

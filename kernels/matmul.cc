@@ -33,7 +33,8 @@ void MatmulForward(ConstTensorView x, const WeightView& w, TensorView y, RowPhas
   CheckShape("MatmulForward y", y, x.rows, w.out(), DType::kF32);
   CheckFloat("MatmulForward", x.dtype);
   if (phase == RowPhase::kDecode) {
-    DecodeProduct(x, w.values, y, stream);
+    DecodeProduct(
+        x, w.values, [&](const ProductTile& tile) { MoveTile(tile, y, /*add=*/false); }, stream);
   } else {
     Product(x, Transposed(w.values), y, Accumulate::kNo, stream);
   }

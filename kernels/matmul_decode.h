@@ -3,17 +3,22 @@
 #ifndef ALCHEMIST_KERNELS_MATMUL_DECODE_H_
 #define ALCHEMIST_KERNELS_MATMUL_DECODE_H_
 
+#include "kernels/product_tile.h"
 #include "kernels/stream.h"
 #include "kernels/tensor_view.h"
 
 namespace alchemist {
 
-// y = x W^T. An element's sum runs over `in` in one order, whatever the number of rows.
+// x W^T, tile by tile. An element's sum runs over `in` in one order, whatever the number of rows.
 // bf16 weights are widened in registers: half the bytes take half the time.
 void DecodeProduct(ConstTensorView x,  // [rows, in] f32 or bf16
                    ConstTensorView w,  // [out, in] f32 or bf16
-                   TensorView y,       // [rows, out] f32
-                   Stream& stream);
+                   FinishTile finish, Stream& stream);
+
+// y = x W^T, with the same bits, on the calling thread.
+void DecodeRows(ConstTensorView x,  // [rows, in] f32
+                ConstTensorView w,  // [out, in] f32 or bf16
+                TensorView y);      // [rows, out] f32
 
 }  // namespace alchemist
 

@@ -93,17 +93,6 @@ const void* SliceOf(ConstTensorView x, int64_t slice, DType dtype) {
   return rows;
 }
 
-void MoveRows(const float* from, int64_t columns, int64_t first_column, TensorView y, bool add) {
-  for (int64_t t = 0; t < y.rows; ++t, from += columns) {
-    float* const to = y.Row<float>(t) + first_column;
-    if (add) {
-      for (int64_t j = 0; j < columns; ++j) to[j] += from[j];
-    } else {
-      std::memcpy(to, from, columns * sizeof(float));
-    }
-  }
-}
-
 // The block of columns of a right-hand matrix that a tile needs.
 struct Block {
   const ProductKind& kind;
@@ -154,28 +143,33 @@ const void* PartOf(const Block& block, int64_t first, int64_t depth) {
   return static_cast<const std::byte*>(block.matrix) + offset * BytesPerElement(kind.stored);
 }
 
-// ProductTile for x.rows <= slice rows, of which oneDNN is given `slice`.
-void ProductSlice(ConstTensorView x, int64_t slice, const Block& block, TensorView y, bool add) {
-  thread_local Scratch<float> scratch;
+// The product of x.rows <= slice rows, of which oneDNN is given `slice`, with the block; parts of a
+// long sum are added in order. Valid until the thread's next call.
+TensorView SliceProduct(ConstTensorView x, int64_t slice, const Block& block) {
+  thread_local Scratch<float> sums_scratch, part_scratch;
   const ProductKind& kind = block.kind;
   const auto* const rows = static_cast<const std::byte*>(SliceOf(x, slice, kind.called));
+  const int64_t count = x.rows * block.columns;
+  float* const sums = sums_scratch.Get(slice * block.columns);
   for (int64_t first = 0; first < kind.depth; first += kDepthMax) {
     const int64_t depth = std::min(kDepthMax, kind.depth - first);
-    float* const product = scratch.Get(slice * block.columns);
+    float* const part = first == 0 ? sums : part_scratch.Get(slice * block.columns);
     OnednnMatmul(CallShape(kind, slice, depth, block.columns),
-                 rows + first * BytesPerElement(kind.called), PartOf(block, first, depth), product);
-    MoveRows(product, block.columns, block.first_column, y, add);
-    add = true;
+                 rows + first * BytesPerElement(kind.called), PartOf(block, first, depth), part);
+    if (part == sums) continue;
+    for (int64_t i = 0; i < count; ++i) sums[i] += part[i];
   }
+  return {sums, x.rows, block.columns, DType::kF32};
 }
 
-// y (+)= x b for a tile's rows and the block's columns.
-void ProductTile(ConstTensorView x, const Block& block, TensorView y, bool add) {
+// x b for a tile's rows, of which the first is `first_row`, and the block's columns.
+void ProductOfTile(ConstTensorView x, int64_t first_row, const Block& block, FinishTile finish) {
   const int64_t tile_rows = TileRows(block.kind.called);
   for (int64_t first = 0; first < x.rows;) {
     const int64_t slice = SliceRows(x.rows - first, tile_rows);
     const int64_t count = std::min(slice, x.rows - first);
-    ProductSlice(x.Rows(first, count), slice, block, y.Rows(first, count), add);
+    const TensorView sums = SliceProduct(x.Rows(first, count), slice, block);
+    finish({first_row + first, block.first_column, sums});
     first += count;
   }
 }
@@ -191,8 +185,7 @@ RightMatrix Transposed(ConstTensorView w) {
       .data = w.data, .dtype = w.dtype, .depth = w.width, .columns = w.rows, .transposed = true};
 }
 
-void Product(ConstTensorView x, const RightMatrix& b, TensorView y, Accumulate accumulate,
-             Stream& stream) {
+void Product(ConstTensorView x, const RightMatrix& b, FinishTile finish, Stream& stream) {
   if (x.rows == 0 || b.columns == 0) return;
   CHECK_GT(b.depth, 0);
   static std::atomic<uint64_t> calls = 0;
@@ -215,9 +208,15 @@ void Product(ConstTensorView x, const RightMatrix& b, TensorView y, Accumulate a
     const int64_t rows = std::min(tile_rows, x.rows - first_row);
     const Block block = {kind, b.data, call, first_column,
                          std::min(columns, b.columns - first_column)};
-    ProductTile(x.Rows(first_row, rows), block, y.Rows(first_row, rows),
-                accumulate == Accumulate::kYes);
+    ProductOfTile(x.Rows(first_row, rows), first_row, block, finish);
   });
+}
+
+void Product(ConstTensorView x, const RightMatrix& b, TensorView y, Accumulate accumulate,
+             Stream& stream) {
+  Product(
+      x, b, [&](const ProductTile& tile) { MoveTile(tile, y, accumulate == Accumulate::kYes); },
+      stream);
 }
 
 std::vector<OnednnMatmulShape> ProductCalls(const ProductKind& kind) {

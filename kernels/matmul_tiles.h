@@ -1,6 +1,7 @@
-// What MatmulForward, MatmulInputGradient and LoRA's products are made of: tiles of rows by a block
-// of columns, each computed by oneDNN on one thread into that thread's memory, densely, and moved
-// from there: oneDNN takes other kernels, with other bits, for results whose rows lie apart.
+// What LinearForward, MatmulForward and MatmulInputGradient are made of: tiles of rows by a block
+// of columns, each computed by oneDNN on one thread into that thread's memory, densely, and
+// finished from there: oneDNN takes other kernels, with other bits, for results whose rows lie
+// apart.
 //
 // bf16 rows and blocks of bf16 weights are widened into the thread's memory for f32 calls; a block
 // serves all tiles of it that the thread computes, and costs less than a hundredth of their
@@ -17,6 +18,7 @@
 
 #include "kernels/accumulate.h"
 #include "kernels/onednn.h"
+#include "kernels/product_tile.h"
 #include "kernels/stream.h"
 #include "kernels/tensor_view.h"
 
@@ -33,6 +35,9 @@ struct RightMatrix {
 RightMatrix Plain(ConstTensorView w);       // x W, w [depth, columns].
 RightMatrix Transposed(ConstTensorView w);  // x W^T, w [columns, depth].
 
+// x b, tile by tile.
+void Product(ConstTensorView x,  // [rows, b.depth] f32 or bf16
+             const RightMatrix& b, FinishTile finish, Stream& stream);
 // y (+)= x b. A product is rounded to f32 before it is added.
 void Product(ConstTensorView x,  // [rows, b.depth] f32 or bf16
              const RightMatrix& b,

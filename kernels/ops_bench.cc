@@ -23,6 +23,7 @@
 #include "kernels/attention.h"
 #include "kernels/bf16.h"
 #include "kernels/embedding.h"
+#include "kernels/linear.h"
 #include "kernels/log_prob.h"
 #include "kernels/lora.h"
 #include "kernels/machine_peaks.h"
@@ -144,8 +145,10 @@ void RegisterLoraAndHead(Operands<T>& o, Stream& stream, double flops) {
     AccumulateOuterProducts(o.u.view(), o.x.view(), o.da.view(), stream);
     AccumulateOuterProducts(o.y.view(), o.u.view(), o.db.view(), stream);
   });
-  Report(Name<T>("lora_forward_512"), "GFLOP/s", pair, flops,
-         [&] { LoraForward(o.x.view(), o.lora, o.y.view(), RowPhase::kPrefill, stream); });
+  Report(Name<T>("linear_forward_512"), "GFLOP/s", pair + 2.0 * kRows * kHidden * kFfn, flops, [&] {
+    LinearForward(o.x.view(), {o.w.view(), {}}, o.lora, {}, o.gate.view(), RowPhase::kPrefill,
+                  stream);
+  });
   const double backward = pair * 2 + 2.0 * kRows * kRank * kHidden;
   Report(Name<T>("lora_backward_512"), "GFLOP/s", backward, flops, [&] {
     LoraBackward(o.x.view(), o.y.view(), o.lora, o.dx.view(), o.da.view(), o.db.view(), stream);

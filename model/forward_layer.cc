@@ -4,7 +4,7 @@
 #include "base/logging.h"
 #include "kernels/attention.h"
 #include "kernels/copy_rows.h"
-#include "kernels/lora.h"
+#include "kernels/linear.h"
 #include "kernels/residual.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
@@ -88,26 +88,11 @@ class LayerPass {
     RmsNormForward(x, gamma, config_.norm_epsilon, y, stream_);
   }
 
-  // sums = the linear of x, with each row's adapter, f32.
-  void Apply(Linear linear, const ActiveRows& active, ConstTensorView x, TensorView sums) {
-    MatmulForward(x, LinearWeight(weights_, linear), sums, group_.phase, stream_);
-    const std::vector<LoraSegment> segments = LoraSegments(active.spans, layer_, linear);
-    if (!segments.empty()) LoraForward(x, segments, sums, group_.phase, stream_);
-  }
-
-  // y = the same, stored.
-  void ApplyAndStore(Linear linear, const ActiveRows& active, ConstTensorView x, TensorView y) {
-    const TensorView sums = SumsOf(y, t_.sums);
-    Apply(linear, active, x, sums);
-    StoreSums(sums, y, stream_);
-  }
-
-  // y = the linear of x + residual, stored.
-  void ApplyAndAdd(Linear linear, const ActiveRows& active, ConstTensorView x,
-                   ConstTensorView residual, TensorView y) {
-    const TensorView sums = SumsOf(y, t_.sums);
-    Apply(linear, active, x, sums);
-    Add(sums, residual, y, stream_);
+  // y = the linear of x, with each row's adapter, + residual where there is one.
+  void Apply(Linear linear, const ActiveRows& active, ConstTensorView x, TensorView y,
+             ConstTensorView residual = {}) {
+    LinearForward(x, LinearWeight(weights_, linear), LoraSegments(active.spans, layer_, linear),
+                  residual, y, group_.phase, stream_);
   }
 
   // K and V of all rows, to where each span keeps its own; there they are rounded.
@@ -116,7 +101,7 @@ class LayerPass {
     const TensorView v = t_.v.Rows(0, all_.count());
     if (config_.qk_norm) {
       const TensorView k_raw = Activation(ActivationTensor::kKRaw);
-      ApplyAndStore(Linear::kK, all_, normed, k_raw);
+      Apply(Linear::kK, all_, normed, k_raw);
       Norm(k_raw, weights_.k_norm, k);
     } else {
       Apply(Linear::kK, all_, normed, k);
@@ -140,20 +125,21 @@ class LayerPass {
   void RunRows(const ActiveRows& active, ConstTensorView x, ConstTensorView normed) {
     Attend(active, normed);
     const TensorView h = Activation(ActivationTensor::kH);
-    ApplyAndAdd(Linear::kO, active, Activation(ActivationTensor::kAttention), x, h);
+    Apply(Linear::kO, active, Activation(ActivationTensor::kAttention), h, x);
     FeedForward(active, h);
   }
 
   void Attend(const ActiveRows& active, ConstTensorView normed) {
     TensorView q = Activation(ActivationTensor::kQ);
     TensorView sums = SumsOf(q, t_.sums);
-    Apply(Linear::kQ, active, normed, sums);
     if (config_.qk_norm) {  // q before the norm is what is recorded.
-      StoreSums(sums, q, stream_);
+      Apply(Linear::kQ, active, normed, q);
       const TensorView q_normed = t_.q.Rows(0, active.count());
       sums = SumsOf(q_normed, t_.sums);
       Norm(q, weights_.q_norm, sums);
       q = q_normed;
+    } else {
+      Apply(Linear::kQ, active, normed, sums);
     }
     RopeForward(model_.rope(), active.positions, sums, stream_);
     StoreSums(sums, q, stream_);
@@ -177,10 +163,10 @@ class LayerPass {
     const TensorView product = t_.product.Rows(0, active.count());
     const TensorView next_x = Of(group_.activations[layer_ + 1], ActivationTensor::kX);
     Norm(h, weights_.ffn_norm, normed);
-    ApplyAndStore(Linear::kGate, active, normed, gate);
-    ApplyAndStore(Linear::kUp, active, normed, up);
+    Apply(Linear::kGate, active, normed, gate);
+    Apply(Linear::kUp, active, normed, up);
     SwigluForward(gate, up, product, stream_);
-    ApplyAndAdd(Linear::kDown, active, product, h, next_x);
+    Apply(Linear::kDown, active, product, next_x, h);
   }
 
   const Model& model_;

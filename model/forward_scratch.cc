@@ -1,6 +1,5 @@
 #include "model/forward_scratch.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "base/logging.h"
@@ -24,8 +23,7 @@ absl::StatusOr<ForwardScratch> ForwardScratch::Create(const Model& model, int64_
   plan.Add(&t.q, dtype, config.qk_norm ? rows_max : 0, config.q_width());
   plan.Add(&t.k, DType::kF32, rows_max, config.kv_width());
   plan.Add(&t.v, DType::kF32, rows_max, config.kv_width());
-  plan.Add(&t.sums, DType::kF32, dtype == DType::kF32 ? 0 : rows_max,
-           std::max({config.hidden, config.q_width(), config.kv_width(), config.ffn}));
+  plan.Add(&t.sums, DType::kF32, dtype == DType::kF32 ? 0 : rows_max, config.q_width());
   plan.Overlay({[&] {
                   plan.Add(&t.head_x, dtype, rows_max, config.hidden);
                   plan.Add(&t.head_normed, dtype, rows_max, config.hidden);

@@ -38,7 +38,7 @@ class ForwardScratch {
     TensorView k;            // [kv_width] f32
     TensorView v;            // [kv_width] f32
     TensorView product;      // [ffn] silu(gate) * up
-    TensorView sums;         // [the widest output] f32, before they are stored as bf16
+    TensorView sums;         // [q_width] f32, q before it is stored as bf16
   };
   const Temporaries& temporaries() const { return temporaries_; }
 
