@@ -1,46 +1,28 @@
 #include "kernels/matmul.h"
 
 #include "absl/strings/str_cat.h"
-#include "kernels/bf16.h"
+#include "base/logging.h"
 #include "kernels/dispatch.h"
 #include "kernels/matmul_decode.h"
 #include "kernels/matmul_tiles.h"
 #include "kernels/onednn.h"
 #include "kernels/outer_products.h"
-#include "kernels/row_tiles.h"
-#include "kernels/scratch.h"
 #include "kernels/simd_level.h"
 
 namespace alchemist {
-namespace {
-
-void AddBias(ConstTensorView bias, TensorView y, Stream& stream) {
-  thread_local Scratch<float> scratch;
-  const float* const from = AsF32(bias, scratch);
-  ForEachRowTile(stream, y.rows, y.width, [&](int64_t first, int64_t count) {
-    for (int64_t t = first; t < first + count; ++t) {
-      float* const to = y.Row<float>(t);
-      for (int64_t j = 0; j < y.width; ++j) to[j] += from[j];
-    }
-  });
-}
-
-}  // namespace
 
 void MatmulForward(ConstTensorView x, const WeightView& w, TensorView y, RowPhase phase,
                    Stream& stream) {
   CheckShape("MatmulForward x", x, x.rows, w.in(), w.values.dtype);
   CheckShape("MatmulForward y", y, x.rows, w.out(), DType::kF32);
   CheckFloat("MatmulForward", x.dtype);
+  CHECK(w.bias.data == nullptr) << "LinearForward adds biases";
   if (phase == RowPhase::kDecode) {
     DecodeProduct(
         x, w.values, [&](const ProductTile& tile) { MoveTile(tile, y, /*add=*/false); }, stream);
   } else {
     Product(x, Transposed(w.values), y, Accumulate::kNo, stream);
   }
-  if (w.bias.data == nullptr) return;
-  CheckShape("MatmulForward bias", w.bias, 1, w.out(), x.dtype);
-  AddBias(w.bias, y, stream);
 }
 
 void MatmulInputGradient(ConstTensorView dy, const WeightView& w, TensorView dx,

@@ -35,9 +35,9 @@ struct WeightView {
   int64_t in() const { return values.width; }
 };
 
-// y = x W^T + bias.
+// y = x W^T. (linear.h has what a layer's linear does with it.)
 void MatmulForward(ConstTensorView x,    // [rows, in]
-                   const WeightView& w,  // [out, in]
+                   const WeightView& w,  // [out, in], without a bias
                    TensorView y,         // [rows, out] f32
                    RowPhase phase, Stream& stream);
 
