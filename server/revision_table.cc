@@ -141,6 +141,14 @@ absl::StatusOr<std::vector<RevisionRow>> RevisionTable::List(absl::string_view a
   }
 }
 
+absl::StatusOr<bool> RevisionTable::HasLater(absl::string_view adapter_id, int64_t number,
+                                             absl::string_view digest) {
+  ASSIGN_OR_RETURN(Query query,
+                   database_->Prepare("SELECT 1 FROM revisions WHERE adapter_id = ?1 AND "
+                                      "number > ?2 AND digest = ?3 LIMIT 1"));
+  return query.Bind(adapter_id, number, digest).Step();
+}
+
 absl::StatusOr<std::vector<int64_t>> RevisionTable::Newest(absl::string_view adapter_id,
                                                            int64_t count) {
   ASSIGN_OR_RETURN(Query query, database_->Prepare("SELECT number FROM revisions "

@@ -38,6 +38,9 @@ class RevisionTable {
   // of its lineage, and no more once they have as many together. REQUIRES: 0 < limit <= kPageMax.
   absl::StatusOr<std::vector<RevisionRow>> List(absl::string_view adapter_id, int64_t first_number,
                                                 int64_t limit, int64_t lineage_max = kLineageMax);
+  // Whether a revision whose number is above `number` has the weights of `digest`.
+  absl::StatusOr<bool> HasLater(absl::string_view adapter_id, int64_t number,
+                                absl::string_view digest);
   // The numbers of the `count` newest revisions, or of all there are.
   absl::StatusOr<std::vector<int64_t>> Newest(absl::string_view adapter_id, int64_t count);
   // The passes that the weights of a revision hold: summed over it and all its ancestors, by

@@ -47,10 +47,7 @@ absl::StatusOr<bool> MustAdopt(const RevisionId& serving, int64_t parent, const 
                                FeedbackLog& log) {
   if (serving.digest == digest) return false;
   if (serving.number != parent) return true;
-  ASSIGN_OR_RETURN(const std::vector<RevisionRow> later,
-                   log.revisions().List(kDefaultAdapter, parent + 1, RevisionTable::kPageMax));
-  return std::any_of(later.begin(), later.end(),
-                     [&](const RevisionRow& row) { return row.revision.digest == digest; });
+  return log.revisions().HasLater(kDefaultAdapter, parent, digest);
 }
 
 // One correction, then three answers, and so on: the trainer takes as many from the front as it has

@@ -383,6 +383,32 @@ TEST_F(TrainerFeedTest, ARollbackThatOvertakesAHelloIsAdopted) {
   EXPECT_TRUE(message.welcome().adopt_serving());
 }
 
+TEST_F(TrainerFeedTest, ACheckpointThatWasRolledBackIsNotGoneOnFromHoweverManyRevisionsThereAre) {
+  constexpr int64_t kRevisions = RevisionTable::kPageMax + 1;
+  ASSERT_TRUE(InLog([&](FeedbackLog& log) -> absl::Status {
+                for (int64_t i = 1; i <= kRevisions; ++i) {
+                  RevisionRow row;
+                  ASSIGN_OR_RETURN(const int64_t number, log.revisions().Mint(kDefaultAdapter));
+                  row.revision = {kDefaultAdapter, number, absl::StrCat("digest-", number)};
+                  RETURN_IF_ERROR(log.revisions().Commit(row));
+                }
+                return absl::OkStatus();
+              }).ok());
+  for (const bool published : {true, false}) {
+    const uint64_t epoch = published ? 5 : 6;
+    Attach(epoch);
+    v1::TrainerMessage hello = Hello(epoch);  // Its parent is revision 0, which serves.
+    hello.mutable_hello()->set_checkpoint_digest(published ? absl::StrCat("digest-", kRevisions)
+                                                           : "of no revision");
+    ASSERT_TRUE(SayHello(hello).ok());
+    EXPECT_EQ(Next().welcome().adopt_serving(), published);
+    AttachEvent exited;
+    exited.kind = AttachEvent::Kind::kExited;
+    exited.session_epoch = epoch;
+    feed_->OnAttachEvent(exited);
+  }
+}
+
 TEST_F(TrainerFeedTest, FeedbackThatARevisionSettledIsSentToNobodyAgain) {
   AddFeedback("a");
   AddFeedback("b");
