@@ -15,7 +15,6 @@ namespace {
 constexpr int64_t kFetchRetryUs = 1'000'000;  // After the log failed.
 constexpr int64_t kFetchMax = 64;             // Items of one read of the log.
 constexpr int64_t kReplayPerCorrection = 4;   // Items of a ReplayBatch for each correction in it.
-constexpr int64_t kReplayMax = 256;           // Items of one ReplayBatch.
 
 bool SameSecret(const std::string& got, const std::array<uint8_t, 16>& wanted) {
   if (got.size() != wanted.size()) return false;
@@ -237,7 +236,8 @@ void TrainerFeed::OnMessage(uint64_t session_epoch, const v1::TrainerMessage& me
       credit_ += std::clamp<int64_t>(message.item_request().feedback_items(), 0, kLinkOutboxMax);
       credit_ = std::min(credit_, kLinkOutboxMax / 2);
       if (message.item_request().replay_items() > 0) {
-        FetchReplay(std::min(message.item_request().replay_items(), kReplayMax));
+        FetchReplay(
+            std::min<int64_t>(message.item_request().replay_items(), v1::LINK_LIMIT_REPLAY_ITEMS));
       }
       break;
     case v1::TrainerMessage::kRelease:

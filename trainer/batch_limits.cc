@@ -4,9 +4,11 @@
 
 namespace alchemist {
 
-bool BatchIsDue(const BatchLimits& limits, int64_t feedback_items, int64_t since_last_step_us) {
+bool BatchIsDue(const BatchLimits& limits, int64_t feedback_items, int64_t feedback_tokens,
+                int64_t since_last_step_us) {
   if (feedback_items == 0) return false;
-  return feedback_items >= limits.items_max || since_last_step_us >= limits.step_interval_us;
+  const bool full = feedback_items >= limits.items_max || feedback_tokens >= limits.tokens_max;
+  return full || since_last_step_us >= limits.step_interval_us;
 }
 
 int64_t ReplayToAsk(const BatchLimits& limits, int64_t feedback_items) {

@@ -16,9 +16,11 @@ struct BatchLimits {
   int64_t step_interval_us = 500'000;  // A batch that is not full waits this long after a step.
 };
 
-// Whether to make a step with `feedback_items` items at hand. A full batch goes at once. Others
-// wait for company: each step moves the weights as far as a full one does.
-bool BatchIsDue(const BatchLimits& limits, int64_t feedback_items, int64_t since_last_step_us);
+// Whether to make a step with `feedback_items` items of `feedback_tokens` together at hand. A batch
+// that is full by either goes at once. Others wait for company: each step moves the weights as far
+// as a full one does.
+bool BatchIsDue(const BatchLimits& limits, int64_t feedback_items, int64_t feedback_tokens,
+                int64_t since_last_step_us);
 
 // How many replayed items to ask for, to join a batch of so many feedback items.
 int64_t ReplayToAsk(const BatchLimits& limits, int64_t feedback_items);

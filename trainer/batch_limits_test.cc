@@ -11,10 +11,11 @@ constexpr BatchLimits kLimits = {
     .items_max = 4, .tokens_max = 100, .replay_items_min = 6, .step_interval_us = 1000};
 
 TEST(BatchLimitsTest, AFullBatchGoesAtOnceAndOthersWaitForCompany) {
-  EXPECT_FALSE(BatchIsDue(kLimits, 0, 1'000'000)) << "there is nothing to train";
-  EXPECT_FALSE(BatchIsDue(kLimits, 3, 999));
-  EXPECT_TRUE(BatchIsDue(kLimits, 3, 1000));
-  EXPECT_TRUE(BatchIsDue(kLimits, 4, 0));
+  EXPECT_FALSE(BatchIsDue(kLimits, 0, 0, 1'000'000)) << "there is nothing to train";
+  EXPECT_FALSE(BatchIsDue(kLimits, 3, 99, 999));
+  EXPECT_TRUE(BatchIsDue(kLimits, 3, 99, 1000));
+  EXPECT_TRUE(BatchIsDue(kLimits, 4, 4, 0));
+  EXPECT_TRUE(BatchIsDue(kLimits, 3, 100, 0)) << "no room for the tokens of another";
 }
 
 TEST(BatchLimitsTest, ReplayIsNeverLessThanTheFeedback) {

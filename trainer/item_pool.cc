@@ -1,6 +1,7 @@
 #include "trainer/item_pool.h"
 
 #include <algorithm>
+#include <numeric>
 #include <tuple>
 #include <utility>
 
@@ -49,6 +50,12 @@ void ItemPool::Passed(PooledItem& item) {
   ++item.passes;
   item.alone = false;
   item.turn = next_turn_++;
+}
+
+int64_t ItemPool::tokens() const {
+  return std::accumulate(
+      items_.begin(), items_.end(), int64_t{0},
+      [](int64_t sum, const auto& entry) { return sum + entry.second->item.tokens(); });
 }
 
 void ItemPool::Remove(const std::string& item_id) { items_.erase(item_id); }

@@ -47,6 +47,7 @@ class ItemPool {
   void Remove(const std::string& item_id);
 
   int64_t size() const { return static_cast<int64_t>(items_.size()); }
+  int64_t tokens() const;  // Of all items.
   std::map<std::string, std::unique_ptr<PooledItem>>& items() { return items_; }
 
  private:

@@ -68,6 +68,7 @@ TEST_F(ItemPoolTest, ABatchKeepsBothLimitsButIsNeverEmpty) {
   ASSERT_TRUE(Add(Item("x", 30)));
   ASSERT_TRUE(Add(Item("y", 20)));
   ASSERT_TRUE(Add(Item("z", 1 + 4)));
+  EXPECT_EQ(pool_.tokens(), 155);
   EXPECT_THAT(Ids(pool_.NextBatch({.tokens_max = 50})), ElementsAre("huge"));
   pool_.Remove("huge");
   EXPECT_THAT(Ids(pool_.NextBatch({.tokens_max = 50})), ElementsAre("x", "y"))

@@ -163,8 +163,8 @@ void TrainerLoop::RequestItems() {
 }
 
 bool TrainerLoop::StepIsDue() const {
-  return !paused_ &&
-         BatchIsDue(options_.batch, pool_.size(), parts_.clock->MonotonicUs() - last_step_us_);
+  return !paused_ && BatchIsDue(options_.batch, pool_.size(), pool_.tokens(),
+                                parts_.clock->MonotonicUs() - last_step_us_);
 }
 
 // Asks for what joins the next batch. An answer is bounded in time, so that a server without any

@@ -24,6 +24,7 @@
 #include "kernels/tensor_view.h"
 #include "kernels/worker_pool.h"
 #include "model/model.h"
+#include "proto/alchemist/v1/link.pb.h"
 #include "trainer/attachment.h"
 #include "trainer/idle_priority.h"
 #include "trainer/offline_trainer.h"
@@ -111,6 +112,15 @@ absl::StatusOr<TrainerOptions> OptionsFromFlags() {
            {"forward_rows", static_cast<double>(options.forward_rows)}}) {
     if (!(value > 0)) {
       return absl::InvalidArgumentError(absl::StrCat("--", name, ": must be above 0"));
+    }
+  }
+  for (const auto& [name, value] : std::initializer_list<std::pair<const char*, int64_t>>{
+           {"replay_items", options.batch.replay_items_min},
+           {"batch_items", options.batch.items_max}}) {
+    if (value > v1::LINK_LIMIT_REPLAY_ITEMS) {
+      return absl::InvalidArgumentError(absl::StrCat("--", name, ": must be at most ",
+                                                     int{v1::LINK_LIMIT_REPLAY_ITEMS},
+                                                     ", the replayed items that a batch can have"));
     }
   }
   return options;
