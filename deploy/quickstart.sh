@@ -48,7 +48,10 @@ build() {
   cd "$ROOT"
   # Links that another user's Bazel left: ours would follow them and take its output for sources.
   find "$ROOT" -maxdepth 1 -type l -name 'bazel-*' -delete
-  server_pid="$(bazel info server_pid)"
+  local pid
+  server_pid=unknown  # A signal may come while it starts: then its shutdown has to do.
+  pid="$(bazel info server_pid)"
+  server_pid="$pid"
   run_child bazel build //server:alchemist-server //trainer:alchemist-trainer //tools/quickstart
   stop_bazel
   cd "$OLDPWD"
