@@ -235,10 +235,7 @@ void TrainerFeed::OnMessage(uint64_t session_epoch, const v1::TrainerMessage& me
     case v1::TrainerMessage::kItemRequest:
       credit_ += std::clamp<int64_t>(message.item_request().feedback_items(), 0, kLinkOutboxMax);
       credit_ = std::min(credit_, kLinkOutboxMax / 2);
-      if (message.item_request().replay_items() > 0) {
-        FetchReplay(
-            std::min<int64_t>(message.item_request().replay_items(), v1::LINK_LIMIT_REPLAY_ITEMS));
-      }
+      if (message.item_request().replay_items() > 0) FetchReplay(message.item_request());
       break;
     case v1::TrainerMessage::kRelease:
       parts_.store->Release(session_epoch, message.release().lease_id(),
@@ -317,15 +314,16 @@ void TrainerFeed::SendItems(const std::vector<UnfinishedFeedback>& unfinished) {
   }
 }
 
-void TrainerFeed::FetchReplay(int64_t count) {
+void TrainerFeed::FetchReplay(const v1::ItemRequest& request) {
   const uint64_t epoch = session_.epoch();
+  const int64_t count = std::min<int64_t>(request.replay_items(), v1::LINK_LIMIT_REPLAY_ITEMS);
   auto found = std::make_shared<std::vector<v1::FeedbackItem>>();
-  const auto send = [this, found, epoch] {
+  const auto send = [this, found, epoch, records = request.replay_records()] {
     if (epoch != session_.epoch() || outbox_ == nullptr) return;
     v1::ServerMessage message;
     v1::ReplayBatch& batch = *message.mutable_replay_batch();
     for (v1::FeedbackItem& item : *found) {
-      AttachRecord(item.completion_id(), item);
+      if (records) AttachRecord(item.completion_id(), item);
       *batch.add_items() = std::move(item);
     }
     Send(std::move(message));

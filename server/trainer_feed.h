@@ -85,7 +85,7 @@ class TrainerFeed {
   void Send(v1::ServerMessage message);
   void SendItems(const std::vector<UnfinishedFeedback>& unfinished);
   void FetchItems();
-  void FetchReplay(int64_t count);
+  void FetchReplay(const v1::ItemRequest& request);
   void AttachRecord(const std::string& completion_id, v1::FeedbackItem& item);
   void OnPublish(const v1::Publish& publish);
   void RetireRevisions();

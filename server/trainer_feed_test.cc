@@ -233,6 +233,14 @@ TEST_F(TrainerFeedTest, ReplayIsAnsweredByOneBatchEvenAnEmptyOne) {
     EXPECT_EQ(item.kind(), v1::ITEM_KIND_REPLAY);
     EXPECT_EQ(item.has_record(), item.item_id() == "a");
   }
+  EXPECT_EQ(store_->ledger().leases, 1);
+  Ask(5, 0, 3, /*replay_records=*/false);
+  const v1::ServerMessage without = Next();
+  EXPECT_EQ(without.replay_batch().items_size(), 2);
+  for (const v1::FeedbackItem& item : without.replay_batch().items()) {
+    EXPECT_FALSE(item.has_record()) << "a lease that nobody asked for";
+  }
+  EXPECT_EQ(store_->ledger().leases, 1);
 }
 
 TEST_F(TrainerFeedTest, AQuarterOfAReplayBatchAreCorrectionsThatAreDone) {

@@ -126,10 +126,11 @@ class TrainerFeedTest : public testing::Test {
     std::optional<v1::ServerMessage> message = outbox_->TryPop();
     return message.has_value() ? *std::move(message) : v1::ServerMessage();
   }
-  void Ask(uint64_t epoch, int64_t feedback, int64_t replay = 0) {
+  void Ask(uint64_t epoch, int64_t feedback, int64_t replay = 0, bool replay_records = true) {
     v1::TrainerMessage message = Message(epoch);
     message.mutable_item_request()->set_feedback_items(feedback);
     message.mutable_item_request()->set_replay_items(replay);
+    message.mutable_item_request()->set_replay_records(replay_records);
     feed_->OnMessage(epoch, message);
     Tick();
   }

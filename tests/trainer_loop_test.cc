@@ -76,8 +76,12 @@ class TrainerLoopTest : public testing::Test {
     Listen();
     attachment_ = *Attachment::Create(socket_, [] {});
     state_ = *TrainerState::Open(directory_ + "/checkpoints", {}, *model_, kTokenizer);
+    Begin({});
+  }
+
+  // A session of the trainer's.
+  void Begin(TrainerOptions options) {
     SendWelcome();
-    TrainerOptions options;
     options.batch.step_interval_us = 0;
     auto loop = TrainerLoop::Create(options, {.attachment = attachment_.get(),
                                               .link = &link_,
@@ -142,26 +146,44 @@ class TrainerLoopTest : public testing::Test {
   v1::Base Base() const { return ToMessage(BaseId{model_->base_digest(), kTokenizer}); }
   v1::Revision Serving() const { return ToMessage(RevisionId{"default", 0, adapter_->digest()}); }
 
-  // Sends one feedback with a leased record, and the empty replay that it waits for. Returns the
-  // record as it was leased.
-  RecordDescriptor SendItemWithRecord() {
+  RecordDescriptor LeaseNewRecord() {
     const uint64_t record =
         store_->Begin({"", model_->base_digest(), kTokenizer, "default", 0, adapter_->digest()}, 0);
     CHECK(store_->AppendKvPages(record, 0));
     CHECK(store_->AppendBlock({{record, 0, kPromptRows, 1}}) != nullptr);
     store_->Seal(record, kPromptRows);
     store_->Unpin(record);
-    const RecordDescriptor lease = *store_->Lease(record, kSession);
-    v1::FeedbackItem& item = *link_.script.emplace_back().mutable_item();
-    item.set_kind(v1::ITEM_KIND_FEEDBACK);
-    item.set_item_id("fb-1");
-    item.set_completion_id("cmpl-1");
+    return *store_->Lease(record, kSession);
+  }
+  v1::FeedbackItem Item(v1::ItemKind kind, const std::string& id,
+                        const std::string& completion_id) const {
+    v1::FeedbackItem item;
+    item.set_kind(kind);
+    item.set_item_id(id);
+    item.set_completion_id(completion_id);
     *item.mutable_base() = Base();
     *item.mutable_behaviour() = Serving();
     for (int32_t token = 1; token <= kPromptRows; ++token) item.add_prompt_tokens(token);
     for (const int32_t token : {7, 8, 9}) item.add_response_tokens(token);
-    *item.mutable_record() = ToMessage(lease);
+    return item;
+  }
+  void SendFeedback() {
+    *link_.script.emplace_back().mutable_item() = Item(v1::ITEM_KIND_FEEDBACK, "fb-1", "cmpl-1");
+  }
+  // Sends one feedback with a leased record, and the empty replay that it waits for. Returns the
+  // record as it was leased.
+  RecordDescriptor SendItemWithRecord() {
+    const RecordDescriptor lease = LeaseNewRecord();
+    SendFeedback();
+    *link_.script.back().mutable_item()->mutable_record() = ToMessage(lease);
     link_.script.emplace_back().mutable_replay_batch();
+    return lease;
+  }
+  RecordDescriptor SendReplayWithRecord() {
+    const RecordDescriptor lease = LeaseNewRecord();
+    v1::FeedbackItem& item = *link_.script.emplace_back().mutable_replay_batch()->add_items();
+    item = Item(v1::ITEM_KIND_REPLAY, "cmpl-2", "cmpl-2");
+    *item.mutable_record() = ToMessage(lease);
     return lease;
   }
   // The page has other content from here on, as its generation says first.
@@ -199,6 +221,51 @@ TEST_F(TrainerLoopTest, AServedRecordMakesAStep) {
   EXPECT_GE(state_->step(), 1);
   EXPECT_GT(released, 1);
   EXPECT_GE(state_->pass_book().Get("fb-1").passes, 1);
+}
+
+TEST_F(TrainerLoopTest, ReplayIsAskedForWithoutRecordsThatNobodyWouldRead) {
+  for (const double repeat_drift_max : {0.0, 0.5}) {
+    TrainerOptions options;
+    options.repeat_drift_max = repeat_drift_max;
+    Begin(options);
+    SendFeedback();
+    std::vector<v1::ItemRequest> asked;
+    link_.on_send = [&](const v1::TrainerMessage& message) {
+      if (message.item_request().replay_items() > 0) asked.push_back(message.item_request());
+    };
+    RunTurns();
+    ASSERT_EQ(asked.size(), 1u);
+    EXPECT_EQ(asked[0].replay_records(), repeat_drift_max > 0);
+  }
+}
+
+TEST_F(TrainerLoopTest, APausedTrainerHoldsNoReplayAndAsksAgainAfterwards) {
+  SendFeedback();
+  int asked = 0;
+  link_.on_send = [&](const v1::TrainerMessage& message) {
+    asked += message.item_request().replay_items() > 0;
+    if (!message.has_release()) return;
+    const v1::Release& release = message.release();
+    store_->Release(kSession, release.lease_id(), release.first_layer(), release.layers());
+  };
+  RunTurns();
+  ASSERT_EQ(asked, 1);
+  SendReplayWithRecord();  // It comes before the pause,
+  link_.script.emplace_back().mutable_control()->set_paused(true);
+  RunTurns();
+  EXPECT_EQ(store_->ledger().leases, 0);
+  SendReplayWithRecord();  // and during it.
+  RunTurns();
+  EXPECT_EQ(store_->ledger().leases, 0);
+  EXPECT_EQ(asked, 1);
+  link_.script.emplace_back().mutable_control()->set_paused(false);
+  RunTurns();
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(state_->step(), 0);
+  SendReplayWithRecord();
+  RunTurns();
+  EXPECT_GE(state_->step(), 1);
+  EXPECT_EQ(store_->ledger().leases, 0);
 }
 
 class StalePageTest : public TrainerLoopTest, public testing::WithParamInterface<int64_t> {};

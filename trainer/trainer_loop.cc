@@ -92,6 +92,7 @@ absl::Status TrainerLoop::Handle(const v1::ServerMessage& message) {
       return OnRollback(message.rollback().revision());
     case v1::ServerMessage::kControl:
       paused_ = message.control().paused();
+      if (paused_ && replay_arrived_) DropReplay();
       return absl::OkStatus();
     case v1::ServerMessage::kRevoke:
     case v1::ServerMessage::kResidencyUpdate:
@@ -150,6 +151,15 @@ void TrainerLoop::OnReplayBatch(const v1::ReplayBatch& batch) {
     }
     replay_.push_back(PooledItemOf(*std::move(item), message));
   }
+  if (paused_) DropReplay();
+}
+
+// Gives their records back; the next step asks for others.
+void TrainerLoop::DropReplay() {
+  for (PooledItem& item : replay_) ReleaseAll(item);
+  replay_.clear();
+  replay_requested_ = false;
+  replay_arrived_ = false;
 }
 
 void TrainerLoop::RequestItems() {
@@ -176,8 +186,10 @@ bool TrainerLoop::ReplayIsReady() {
   const std::vector<PooledItem*> batch = pool_.NextBatch(options_.batch);
   if (batch[0]->alone) return true;  // It runs without.
   v1::TrainerMessage message;
-  message.mutable_item_request()->set_replay_items(
-      ReplayToAsk(options_.batch, static_cast<int64_t>(batch.size())));
+  v1::ItemRequest& request = *message.mutable_item_request();
+  request.set_replay_items(ReplayToAsk(options_.batch, static_cast<int64_t>(batch.size())));
+  // At 0 a record is out of date after the first update.
+  request.set_replay_records(options_.repeat_drift_max > 0);
   parts_.link->Send(std::move(message));
   replay_requested_ = true;
   replay_deadline_us_ = now_us + options_.replay_wait_us;

@@ -85,6 +85,7 @@ class TrainerLoop {
   absl::Status Handle(const v1::ServerMessage& message);
   absl::Status OnItem(const v1::FeedbackItem& message);
   void OnReplayBatch(const v1::ReplayBatch& batch);
+  void DropReplay();
   absl::Status OnPublishResult(const v1::PublishResult& result);
   absl::Status OnRollback(const v1::Revision& revision);
   void RequestItems();

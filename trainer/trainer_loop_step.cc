@@ -17,16 +17,13 @@ absl::Status TrainerLoop::Step() {
   std::vector<PooledItem*> batch = pool_.NextBatch(options_.batch);
   const size_t feedback_items = batch.size();
   if (batch[0]->alone) return RunBatch(std::move(batch), feedback_items);
-  std::vector<PooledItem> replay = std::exchange(replay_, {});
-  replay_requested_ = false;
-  replay_arrived_ = false;
   std::vector<int64_t> tokens;
-  for (const PooledItem& item : replay) tokens.push_back(item.item.tokens());
+  for (const PooledItem& item : replay_) tokens.push_back(item.item.tokens());
   const int64_t taken = ReplayToTake(options_.batch, static_cast<int64_t>(feedback_items), tokens);
-  for (int64_t i = 0; i < taken; ++i) batch.push_back(&replay[i]);
+  for (int64_t i = 0; i < taken; ++i) batch.push_back(&replay_[i]);
   last_step_us_ = parts_.clock->MonotonicUs();
   const absl::Status status = RunBatch(std::move(batch), feedback_items);
-  for (PooledItem& item : replay) ReleaseAll(item);
+  DropReplay();
   return status;
 }
 
