@@ -169,7 +169,7 @@ absl::Status AdapterRegistry::Commit(const PublishCandidate& candidate, int64_t 
   row.published_unix_us = clock_->WallUs();
   row.lineage = candidate.lineage;
   RETURN_IF_ERROR(log.revisions().Commit(row));
-  RETURN_IF_ERROR(log.feedback().Settle(candidate.settled));
+  RETURN_IF_ERROR(log.feedback().Settle(row.revision, candidate.settled));
   return log.revisions().SetServing(kDefaultAdapter, number);
 }
 

@@ -198,33 +198,7 @@ absl::Status FeedbackTable::RecordPasses(absl::Span<const FeedbackProgress> chan
         query.Bind(progress.feedback_id, progress.passes, static_cast<int32_t>(progress.end))
             .Run());
     if (database_->rows_changed() == 0) return UnknownFeedback(progress.feedback_id);
-    if (progress.end == TrainingEnd::kDone) {
-      RETURN_IF_ERROR(OfferForReplay(progress.feedback_id));
-    }
   }
-  return absl::OkStatus();
-}
-
-// What was corrected must not be forgotten either, and the answer it corrects is never replayed.
-absl::Status FeedbackTable::OfferForReplay(absl::string_view feedback_id) {
-  ASSIGN_OR_RETURN(const FeedbackRow row, Get(feedback_id));
-  if (!row.is_correction() || !row.trainable || row.passes == 0) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const CompletionRow completion, completions_->Find(row.completion_id));
-  return replay_->Add(completion.revision.adapter_id, {row.completion_id, row.feedback_id});
-}
-
-// The corrections that are done by a checkpoint's word only.
-absl::Status FeedbackTable::WithdrawFromReplay() {
-  ASSIGN_OR_RETURN(Query query,
-                   database_->Prepare("SELECT completion_id, feedback_id FROM feedback "
-                                      "WHERE done = 1 AND rating = 0"));
-  std::vector<ReplayCandidate> candidates;
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool row, query.Step());
-    if (!row) break;
-    candidates.push_back({query.Text(0), query.Text(1)});
-  }
-  for (const ReplayCandidate& candidate : candidates) RETURN_IF_ERROR(replay_->Remove(candidate));
   return absl::OkStatus();
 }
 
@@ -238,7 +212,8 @@ absl::Status FeedbackTable::MarkRecordReused(absl::Span<const std::string> feedb
   return absl::OkStatus();
 }
 
-absl::Status FeedbackTable::Settle(absl::Span<const FeedbackProgress> done) {
+absl::Status FeedbackTable::Settle(const RevisionId& revision,
+                                   absl::Span<const FeedbackProgress> done) {
   for (const FeedbackProgress& progress : done) {
     ASSIGN_OR_RETURN(Query query, database_->Prepare("UPDATE feedback SET passes = ?2, done = 3 "
                                                      "WHERE feedback_id = ?1"));
@@ -247,13 +222,13 @@ absl::Status FeedbackTable::Settle(absl::Span<const FeedbackProgress> done) {
       return absl::InvalidArgumentError(
           absl::StrCat("settled: feedback ", progress.feedback_id, " is not in this log"));
     }
-    RETURN_IF_ERROR(OfferForReplay(progress.feedback_id));
+    RETURN_IF_ERROR(
+        replay_->AddSettled(revision.adapter_id, revision.number, progress.feedback_id));
   }
   return absl::OkStatus();
 }
 
 absl::Status FeedbackTable::ResetPasses(absl::Span<const FeedbackProgress> all) {
-  RETURN_IF_ERROR(WithdrawFromReplay());
   {
     // Of the checkpoint's own word; a quarantine stays one, and what is settled stays as it is.
     ASSIGN_OR_RETURN(Query query, database_->Prepare(

@@ -62,9 +62,10 @@ class FeedbackTable {
   // caller rolls back.
   absl::Status RecordPasses(absl::Span<const FeedbackProgress> changed);
   absl::Status MarkRecordReused(absl::Span<const std::string> feedback_ids);
-  // These need no further pass, and the revision of the same transaction holds what they had: no
-  // checkpoint changes that any more. INVALID_ARGUMENT for feedback that is not in this log.
-  absl::Status Settle(absl::Span<const FeedbackProgress> done);
+  // These need no further pass, and `revision`, of the same transaction, holds what they had: no
+  // checkpoint changes that any more. The corrections among them may be replayed from now on, if
+  // its lineage says the same. INVALID_ARGUMENT for feedback that is not in this log.
+  absl::Status Settle(const RevisionId& revision, absl::Span<const FeedbackProgress> done);
   // Replaces all that is known of passes, but for what is settled, by a checkpoint's whole list:
   // the trainer may have come back with an older one, and its checkpoint is the truth.
   absl::Status ResetPasses(absl::Span<const FeedbackProgress> all);
@@ -73,8 +74,6 @@ class FeedbackTable {
   absl::StatusOr<std::string> FindCorrection(absl::string_view completion_id);
   absl::Status Insert(const NewFeedback& feedback, absl::string_view payload_digest);
   absl::Status Supersede(const NewFeedback& feedback);
-  absl::Status OfferForReplay(absl::string_view feedback_id);
-  absl::Status WithdrawFromReplay();
 
   SqliteDatabase* const database_;
   CompletionTable* const completions_;

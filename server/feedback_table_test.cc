@@ -15,6 +15,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
+const RevisionId kRevision = {"default", 1, "digest-1"};
+
 class FeedbackTableTest : public testing::Test {
  protected:
   FeedbackTableTest() {
@@ -233,8 +235,8 @@ TEST_F(FeedbackTableTest, WhatIsSettledOutlivesEveryCheckpoint) {
   const std::vector<FeedbackProgress> older = {{"fb-1", 3}, {"fb-2", 1}};
   const std::vector<FeedbackProgress> unknown = {{"fb-unknown", 8}};
   const absl::Status status = Transact(log_.get(), [&](FeedbackLog& l) -> absl::Status {
-    RETURN_IF_ERROR(l.feedback().Settle(settled));
-    EXPECT_EQ(l.feedback().Settle(unknown).code(), absl::StatusCode::kInvalidArgument);
+    RETURN_IF_ERROR(l.feedback().Settle(kRevision, settled));
+    EXPECT_EQ(l.feedback().Settle(kRevision, unknown).code(), absl::StatusCode::kInvalidArgument);
     RETURN_IF_ERROR(l.feedback().ResetPasses({}));
     return l.feedback().ResetPasses(older);
   });

@@ -48,9 +48,9 @@ CREATE TABLE completions (
   created_unix_us INTEGER NOT NULL
 ) STRICT;
 
--- What replay may draw: answers (source 0) and corrections that are done (1), numbered 0, 1, 2, ...
--- per adapter and source without gaps: a uniform number is a uniform candidate, however long the
--- log is. No feedback_id: the answer itself.
+-- What replay may draw: answers (source 0) and settled corrections that what serves holds passes of
+-- (1), numbered 0, 1, 2, ... per adapter and source without gaps: a uniform number is a uniform
+-- candidate, however long the log is. No feedback_id: the answer itself.
 CREATE TABLE replay_candidates (
   adapter_id TEXT NOT NULL,
   source INTEGER NOT NULL CHECK (source BETWEEN 0 AND 1),

@@ -85,8 +85,9 @@ absl::StatusOr<Publisher::Revision> Publisher::RollBack(int64_t number) const {
         "revision ", number, " is not kept any more: only the newest --revisions_kept are"));
   }
   ASSIGN_OR_RETURN(Revision revision, registry_->Load(id));
-  RETURN_IF_ERROR(CallLog(*log_, [number](FeedbackLog& log) {
-    return log.revisions().SetServing(kDefaultAdapter, number);
+  RETURN_IF_ERROR(CallLog(*log_, [number](FeedbackLog& log) -> absl::Status {
+    RETURN_IF_ERROR(log.revisions().SetServing(kDefaultAdapter, number));
+    return log.replay().OnRollback(kDefaultAdapter, number);
   }));
   return revision;
 }

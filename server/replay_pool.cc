@@ -38,6 +38,40 @@ absl::Status ReplayPool::Add(absl::string_view adapter_id, const ReplayCandidate
       .Run();
 }
 
+absl::Status ReplayPool::AddSettled(absl::string_view adapter_id, int64_t revision,
+                                    absl::string_view feedback_id) {
+  // The walk goes no further than to the youngest that names it, which nearly always is the first.
+  ASSIGN_OR_RETURN(Query query, database_->Prepare(R"sql(
+      WITH RECURSIVE ancestors (number) AS (
+        SELECT ?2
+        UNION
+        SELECT parent FROM revisions JOIN ancestors USING (number) WHERE adapter_id = ?1)
+      SELECT completion_id FROM feedback
+      WHERE feedback_id = ?3 AND rating = 0 AND trainable = 1 AND EXISTS (
+        SELECT 1 FROM ancestors CROSS JOIN revision_lineage l
+        ON l.adapter_id = ?1 AND l.number = ancestors.number AND l.feedback_id = ?3))sql"));
+  ASSIGN_OR_RETURN(const bool joins, query.Bind(adapter_id, revision, feedback_id).Step());
+  if (!joins) return absl::OkStatus();
+  return Add(adapter_id, {query.Text(0), std::string(feedback_id)});
+}
+
+absl::Status ReplayPool::OnRollback(absl::string_view adapter_id, int64_t revision) {
+  ASSIGN_OR_RETURN(Query remove, database_->Prepare("DELETE FROM replay_candidates "
+                                                    "WHERE adapter_id = ?1 AND source = 1"));
+  RETURN_IF_ERROR(remove.Bind(adapter_id).Run());
+  ASSIGN_OR_RETURN(Query add, database_->Prepare(R"sql(
+      INSERT INTO replay_candidates (adapter_id, source, slot, completion_id, feedback_id)
+      WITH RECURSIVE ancestors (number) AS (
+        SELECT ?2
+        UNION
+        SELECT parent FROM revisions JOIN ancestors USING (number) WHERE adapter_id = ?1)
+      SELECT ?1, 1, ROW_NUMBER() OVER (ORDER BY seq) - 1, completion_id, feedback_id FROM feedback
+      WHERE rating = 0 AND trainable = 1 AND done = 3 AND feedback_id IN (
+        SELECT l.feedback_id FROM ancestors JOIN revision_lineage l USING (number)
+        WHERE l.adapter_id = ?1))sql"));
+  return add.Bind(adapter_id, revision).Run();
+}
+
 absl::Status ReplayPool::Remove(const ReplayCandidate& candidate) {
   ASSIGN_OR_RETURN(Query remove, database_->Prepare("DELETE FROM replay_candidates "
                                                     "WHERE completion_id = ?1 AND feedback_id = ?2 "

@@ -1,5 +1,6 @@
 // ReplayPool: what may be trained again, so that new feedback does not make the model forget it:
-// answers nobody found wrong, and corrections that have had their passes. A draw is uniform over
+// answers nobody found wrong, and corrections that have had their passes, as long as what serves
+// holds some of them: what was rolled back is not taught again. A draw is uniform over
 // all of one adapter's and source's. A table of the feedback log and no copy in memory: it rolls
 // back with its transaction and has no size to bound. Owned by FeedbackLog; its thread only, inside
 // a transaction.
@@ -34,6 +35,13 @@ class ReplayPool {
 
   // No change when the candidate is there.
   absl::Status Add(absl::string_view adapter_id, const ReplayCandidate& candidate);
+  // A revision settled the correction: it joins when the revision or an ancestor names it in its
+  // lineage. No change otherwise: its passes were rolled back before any revision held them.
+  absl::Status AddSettled(absl::string_view adapter_id, int64_t revision,
+                          absl::string_view feedback_id);
+  // The revision serves again: exactly the settled corrections that it or an ancestor names stay
+  // or join.
+  absl::Status OnRollback(absl::string_view adapter_id, int64_t revision);
   // Takes a candidate out; others of its completion stay. No change when it is not in the pool.
   absl::Status Remove(const ReplayCandidate& candidate);
 

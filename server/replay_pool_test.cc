@@ -105,35 +105,94 @@ TEST(ReplayPoolTest, LeavesOutWhatWasCorrectedRatedDownOrCancelled) {
   EXPECT_THAT(Draw(log.get(), 10), UnorderedElementsAre("cmpl-0", "cmpl-2"));
 }
 
-TEST(ReplayPoolTest, ACorrectionJoinsWhenItIsDone) {
-  auto log = LogOf(3);
-  ASSERT_TRUE(AddFeedback(log.get(), TestCorrection("fb-1", "cmpl-0", "text")).ok());
-  ASSERT_TRUE(AddFeedback(log.get(), TestCorrection("fb-2", "cmpl-1", "text")).ok());
-  ASSERT_TRUE(AddFeedback(log.get(), TestRating("fb-3", "cmpl-2", 1)).ok());
-  const auto corrections = [&] { return DrawFrom(log.get(), ReplaySource::kCorrection, 10); };
-  const auto note = [&](std::vector<FeedbackProgress> progress, bool reset) {
-    const absl::Status status = Transact(log.get(), [&](FeedbackLog& l) {
-      return reset ? l.feedback().ResetPasses(progress) : l.feedback().RecordPasses(progress);
+class ReplayedCorrectionsTest : public testing::Test {
+ protected:
+  ReplayedCorrectionsTest() {
+    Run([](FeedbackLog& l) -> absl::Status {
+      RETURN_IF_ERROR(l.revisions().CreateAdapter("default", "digest-0", 10));
+      for (const std::string n : {"1", "2", "3"}) {
+        RETURN_IF_ERROR(l.completions().Add(TestCompletion("cmpl-" + n)));
+        RETURN_IF_ERROR(l.feedback().Add(TestCorrection("fb-" + n, "cmpl-" + n, "text")).status());
+      }
+      return absl::OkStatus();
     });
+  }
+
+  void Run(absl::FunctionRef<absl::Status(FeedbackLog&)> work) {
+    const absl::Status status = Transact(log_.get(), work);
     EXPECT_TRUE(status.ok()) << status;
-  };
-  EXPECT_THAT(corrections(), IsEmpty()) << "first it makes its passes";
-  note({{"fb-1", 3}, {"fb-2", 8, TrainingEnd::kDone}, {"fb-3", 8, TrainingEnd::kDone}},
-       /*reset=*/false);
-  const ReplayCandidate second = {"cmpl-1", "fb-2"};
-  EXPECT_THAT(corrections(), ElementsAre(second)) << "a rating's answer is drawn as an answer";
-  EXPECT_THAT(Draw(log.get(), 10), ElementsAre("cmpl-2"));
-  note({{"fb-1", 8, TrainingEnd::kDone}, {"fb-2", 8, TrainingEnd::kDone}}, /*reset=*/false);
-  const ReplayCandidate first = {"cmpl-0", "fb-1"};
-  EXPECT_THAT(corrections(), UnorderedElementsAre(first, second));
-  note({{"fb-1", 8, TrainingEnd::kDone}, {"fb-2", 5}}, /*reset=*/true);
-  EXPECT_THAT(corrections(), ElementsAre(first)) << "an older checkpoint came back";
-  const std::vector<FeedbackProgress> of_a_revision = {{"fb-2", 8}};
-  const absl::Status settled =
-      Transact(log.get(), [&](FeedbackLog& l) { return l.feedback().Settle(of_a_revision); });
-  ASSERT_TRUE(settled.ok()) << settled;
-  note({}, /*reset=*/true);
-  EXPECT_THAT(corrections(), ElementsAre(second)) << "what is settled stays";
+  }
+  // The next revision, with one pass over each feedback of `lineage`.
+  void Publish(int64_t parent, const std::vector<std::string>& lineage,
+               const std::vector<std::string>& settled) {
+    Run([&](FeedbackLog& l) -> absl::Status {
+      RevisionRow row;
+      ASSIGN_OR_RETURN(const int64_t number, l.revisions().Mint("default"));
+      row.revision = {"default", number, absl::StrCat("digest-", number)};
+      row.parent = parent;
+      for (const std::string& id : lineage) row.lineage.push_back({id, 1});
+      RETURN_IF_ERROR(l.revisions().Commit(row));
+      std::vector<FeedbackProgress> done;
+      for (const std::string& id : settled) done.push_back({id, 1, TrainingEnd::kDone});
+      return l.feedback().Settle(row.revision, done);
+    });
+  }
+  void RollBack(int64_t number) {
+    Run([&](FeedbackLog& l) { return l.replay().OnRollback("default", number); });
+  }
+  // The feedback ids of all corrections in the pool.
+  std::vector<std::string> Corrections() {
+    std::vector<std::string> ids;
+    for (const ReplayCandidate& each : DrawFrom(log_.get(), ReplaySource::kCorrection, 10)) {
+      EXPECT_NE(each.completion_id, "");
+      ids.push_back(each.feedback_id);
+    }
+    return ids;
+  }
+
+  const std::string directory_ = FreshDirectory();
+  std::unique_ptr<FeedbackLog> log_ = OpenLog(directory_);
+};
+
+TEST_F(ReplayedCorrectionsTest, ACorrectionJoinsWithTheRevisionThatSettlesIt) {
+  Run([](FeedbackLog& l) {
+    return l.feedback().RecordPasses({{{"fb-1", 8, TrainingEnd::kDone}, {"fb-2", 3}}});
+  });
+  EXPECT_THAT(Corrections(), IsEmpty()) << "a checkpoint's word can be taken back";
+  Publish(/*parent=*/0, {"fb-1", "fb-2"}, {"fb-1"});
+  EXPECT_THAT(Corrections(), ElementsAre("fb-1"));
+  Publish(/*parent=*/1, {"fb-3"}, {"fb-2"});
+  EXPECT_THAT(Corrections(), UnorderedElementsAre("fb-1", "fb-2"))
+      << "an ancestor holds its passes";
+  Run([](FeedbackLog& l) { return l.feedback().ResetPasses({}); });
+  EXPECT_THAT(Corrections(), UnorderedElementsAre("fb-1", "fb-2")) << "what is settled stays";
+}
+
+TEST_F(ReplayedCorrectionsTest, WhatWasRolledBackIsNotReplayedUntilItServesAgain) {
+  Publish(/*parent=*/0, {"fb-1"}, {"fb-1"});
+  Publish(/*parent=*/1, {"fb-2"}, {"fb-2"});
+  RollBack(1);
+  EXPECT_THAT(Corrections(), ElementsAre("fb-1"));
+  log_.reset();
+  log_ = OpenLog(directory_);
+  EXPECT_THAT(Corrections(), ElementsAre("fb-1")) << "after a restart";
+  Publish(/*parent=*/1, {"fb-3"}, {"fb-3"});
+  EXPECT_THAT(Corrections(), UnorderedElementsAre("fb-1", "fb-3"));
+  RollBack(2);
+  EXPECT_THAT(Corrections(), UnorderedElementsAre("fb-1", "fb-2"));
+  RollBack(0);
+  EXPECT_THAT(Corrections(), IsEmpty());
+}
+
+// Its passes are not given back, so that the next revision settles it all the same.
+TEST_F(ReplayedCorrectionsTest, WhatWasRolledBackBeforeItWasPublishedIsNotReplayed) {
+  Publish(/*parent=*/0, {}, {});
+  Run([](FeedbackLog& l) {
+    return l.feedback().RecordPasses({{{"fb-1", 8, TrainingEnd::kDone}}});
+  });
+  RollBack(0);
+  Publish(/*parent=*/0, {"fb-2"}, {"fb-1", "fb-2"});
+  EXPECT_THAT(Corrections(), ElementsAre("fb-2"));
 }
 
 TEST(ReplayPoolTest, IsUndoneWithItsTransaction) {

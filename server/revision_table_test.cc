@@ -120,7 +120,7 @@ TEST_F(RevisionTableTest, PassesAreSummedAlongTheAncestorsOnly) {
   EXPECT_THAT(passes(3), ElementsAre(FeedbackPasses{"fb-1", 2}));
   Run([](FeedbackLog& l) {
     const std::vector<FeedbackProgress> settled = {{"fb-1", 4}};
-    return l.feedback().Settle(settled);
+    return l.feedback().Settle({"default", 2, "digest-2"}, settled);
   });
   EXPECT_THAT(passes(2), ElementsAre(FeedbackPasses{"fb-2", 1}));
 }

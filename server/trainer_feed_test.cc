@@ -254,9 +254,16 @@ TEST_F(TrainerFeedTest, AQuarterOfAReplayBatchAreCorrectionsThatAreDone) {
                 for (const char* id : {"d", "e"}) {
                   RETURN_IF_ERROR(log.completions().Add(TestCompletion(id)));
                 }
-                return log.feedback().RecordPasses(
-                    {{{"a", 8, TrainingEnd::kDone}, {"c", 8, TrainingEnd::kDone}}});
+                return absl::OkStatus();
               }).ok());
+  v1::Publish publish = Candidate("one", 0.5f);
+  for (const char* id : {"a", "c"}) {
+    for (v1::FeedbackPassCount* entry : {publish.add_lineage(), publish.add_settled()}) {
+      entry->set_feedback_id(id);
+      entry->set_passes(8);
+    }
+  }
+  ASSERT_TRUE(PublishAndWait(5, publish).accepted());
   AddRecord("of-a");
   Ask(5, 0, 8);
   const v1::ServerMessage batch = Next();
@@ -272,6 +279,10 @@ TEST_F(TrainerFeedTest, AQuarterOfAReplayBatchAreCorrectionsThatAreDone) {
   EXPECT_TRUE(batch.replay_batch().items(0).is_correction());
   EXPECT_FALSE(batch.replay_batch().items(1).is_correction());
   EXPECT_EQ(ids, (std::set<std::string>{"a", "c", "d", "e"}));
+  ASSERT_TRUE(publisher_->PostRollback(0, [](const auto& done) { CHECK(done.ok()); }).ok());
+  Settle();
+  Ask(5, 0, 8);
+  EXPECT_EQ(Next().replay_batch().items_size(), 2) << "the corrections are rolled back";
 }
 
 TEST_F(TrainerFeedTest, AnItemWhoseRecordIsGoneIsSentWithoutIt) {

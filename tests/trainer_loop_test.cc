@@ -268,6 +268,20 @@ TEST_F(TrainerLoopTest, APausedTrainerHoldsNoReplayAndAsksAgainAfterwards) {
   EXPECT_EQ(store_->ledger().leases, 0);
 }
 
+TEST_F(TrainerLoopTest, ReplayDrawnBeforeARollbackIsNotTrained) {
+  SendFeedback();
+  RunTurns();
+  SendReplayWithRecord();
+  *link_.script.emplace_back().mutable_rollback()->mutable_revision() = Serving();
+  int asked = 0;
+  link_.on_send = [&](const v1::TrainerMessage& message) {
+    asked += message.item_request().replay_items() > 0;
+  };
+  RunTurns();
+  EXPECT_EQ(asked, 1) << "for what may be replayed now";
+  EXPECT_EQ(state_->step(), 0);
+}
+
 class StalePageTest : public TrainerLoopTest, public testing::WithParamInterface<int64_t> {};
 
 // I9, also for layers that no adapter trains: the responses' forward reads their K/V.

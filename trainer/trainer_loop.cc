@@ -330,6 +330,7 @@ absl::Status TrainerLoop::OnRollback(const v1::Revision& message) {
   published_digest_ = revision.digest;
   current_ = parts_.state->Snapshot();
   for (auto& [id, item] : pool_.items()) item->kept.reset();
+  if (replay_arrived_) DropReplay();  // It may bring what was rolled back.
   publishing_.reset();
   unpublished_ = false;
   return SaveState();  // Coming back, the trainer must not go on from what was rolled back.
