@@ -8,7 +8,9 @@
 #include "gtest/gtest.h"
 #include "kernels/bf16.h"
 #include "kernels/lora_reference.h"
+#include "kernels/matmul.h"
 #include "kernels/matmul_reference.h"
+#include "kernels/matmul_tiles.h"
 #include "kernels/stream.h"
 #include "kernels/tensor_view.h"
 #include "kernels/testing.h"
@@ -157,6 +159,24 @@ TEST_P(LinearTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
       });
     }
   }
+}
+
+// As the daemons run: with what the self-test chooses, in tall tiles where the machine has them.
+TEST_P(LinearTest, TheTilesOfTheSelfTestMakeTheSameBitsForEveryCut) {
+  const Case c = kCases[1];
+  const absl::Status status = MatmulSelfTest({{c.in, c.out}}, GetParam());
+  ASSERT_TRUE(status.ok()) << status;
+  const Problem problem(c, 401, GetParam());
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  const auto forward = [&](const std::vector<RowCut>& cuts) {
+    return problem.Forward(cuts, GetParam(), RowPhase::kPrefill, stream);
+  };
+  const TestMatrix y = forward({{0, 401}});
+  ExpectSameBits("y", forward({{0, 192}, {192, 192}, {384, 17}}).values(), y.values());
+  ExpectSameBits("y", forward({{0, 1}, {1, 63}, {64, 300}, {364, 37}}).values(), y.values());
+  SetTileRows(DType::kF32, kTileRows);
+  SetTileRows(DType::kBf16, 0);
 }
 
 }  // namespace

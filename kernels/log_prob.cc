@@ -14,8 +14,7 @@
 namespace alchemist {
 namespace {
 
-// A tile's worth of MatmulForward: fewer rows would read the head more often, more would need more
-// memory.
+// Fewer rows would read the head more often, more would need more memory.
 constexpr int64_t kChunkRows = 64;
 
 bool WantsGradient(const LogProbGradients& gradients) {

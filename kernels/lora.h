@@ -8,7 +8,6 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
-#include "kernels/matmul.h"
 #include "kernels/stream.h"
 #include "kernels/tensor_view.h"
 

@@ -71,7 +71,6 @@ void MatmulPeak::Multiply(int64_t shape, int64_t thread) {
                 .columns = out,
                 .a_stride = in,
                 .b_stride = in,
-                .c_stride = out,
                 .b_transposed = true,
                 .dtype = dtype_},
                x_.data() + first * in * BytesPerElement(dtype_), weights_[shape].data(),

@@ -101,7 +101,7 @@ using Calls = absl::flat_hash_set<OnednnMatmulShape>;
 absl::Status TryCall(const OnednnMatmulShape& shape, int64_t tile_rows) {
   Trial trial(shape, tile_rows);
   for (int64_t count : {16, 48, 64}) {
-    for (int64_t first : {int64_t{0}, tile_rows - count}) {
+    for (int64_t first : {int64_t{0}, (tile_rows - count) / 2, tile_rows - count}) {
       if (trial.KeepsBits(first, count)) continue;
       return absl::InternalError(absl::StrCat(
           "oneDNN ", OnednnVersion(), " gives rows [", first, ", ", first + count, ") of ",

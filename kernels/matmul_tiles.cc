@@ -16,9 +16,13 @@ namespace {
 // without weights of the model's size.
 constexpr int64_t kDepthMax = 4096;
 
-// A tile is at most this many multiply-adds for each of its rows: at 192 rows and 75 GFLOP/s 2.7
-// ms, so that it keeps the pool's promise of 5 ms.
-constexpr int64_t kMultiplyAddsPerRowMax = 1 << 19;
+// A tile of kTileRows is at most this many multiply-adds for each row: at 75 GFLOP/s 3.6 ms, so
+// that it keeps the pool's promise of 5 ms. A tall one may be 4.5 ms.
+constexpr int64_t kMultiplyAddsPerRowMax = 1 << 21;
+constexpr int64_t kMultiplyAddsPerTileMax = int64_t{160} << 20;
+
+// Products that tall tiles would not cut into several for each thread are cut lower.
+constexpr int64_t kTilesPerThreadMin = 2;
 
 // 192 columns keep a block of the right-hand matrix in the second-level cache while all slices of
 // rows pass over it. An even number of blocks shares a single slice between two threads.
@@ -67,7 +71,6 @@ OnednnMatmulShape CallShape(const ProductKind& kind, int64_t rows, int64_t part_
           .columns = part_columns,
           .a_stride = kind.depth,
           .b_stride = PartStride(kind, part_depth, part_columns),
-          .c_stride = part_columns,
           .b_transposed = kind.transposed,
           .dtype = kind.called};
 }
@@ -163,8 +166,8 @@ TensorView SliceProduct(ConstTensorView x, int64_t slice, const Block& block) {
 }
 
 // x b for a tile's rows, of which the first is `first_row`, and the block's columns.
-void ProductOfTile(ConstTensorView x, int64_t first_row, const Block& block, FinishTile finish) {
-  const int64_t tile_rows = TileRows(block.kind.called);
+void ProductOfTile(ConstTensorView x, int64_t first_row, int64_t tile_rows, const Block& block,
+                   FinishTile finish) {
   for (int64_t first = 0; first < x.rows;) {
     const int64_t slice = SliceRows(x.rows - first, tile_rows);
     const int64_t count = std::min(slice, x.rows - first);
@@ -172,6 +175,15 @@ void ProductOfTile(ConstTensorView x, int64_t first_row, const Block& block, Fin
     finish({first_row + first, block.first_column, sums});
     first += count;
   }
+}
+
+// Any choice gives the same bits.
+int64_t TileRowsFor(const ProductKind& kind, int64_t rows, int64_t columns, int64_t blocks,
+                    int64_t threads) {
+  const int64_t most = TileRows(kind.called);
+  const int64_t tiles = (rows + most - 1) / most * blocks;
+  const bool too_long = most * columns * kind.depth > kMultiplyAddsPerTileMax;
+  return too_long || tiles < kTilesPerThreadMin * threads ? kTileRows : most;
 }
 
 }  // namespace
@@ -199,7 +211,7 @@ void Product(ConstTensorView x, const RightMatrix& b, FinishTile finish, Stream&
                             .called = bf16_call ? DType::kBf16 : DType::kF32};
   const int64_t columns = ColumnsPerTile(b.depth, b.columns);
   const int64_t blocks = (b.columns + columns - 1) / columns;
-  const int64_t tile_rows = TileRows(kind.called);
+  const int64_t tile_rows = TileRowsFor(kind, x.rows, columns, blocks, stream.pool().threads());
   const int64_t tiles = (x.rows + tile_rows - 1) / tile_rows;
   // Tiles of rows within a block of columns: the block stays in cache.
   stream.pool().ParallelFor(tiles * blocks, [&](int64_t i) {
@@ -208,7 +220,7 @@ void Product(ConstTensorView x, const RightMatrix& b, FinishTile finish, Stream&
     const int64_t rows = std::min(tile_rows, x.rows - first_row);
     const Block block = {kind, b.data, call, first_column,
                          std::min(columns, b.columns - first_column)};
-    ProductOfTile(x.Rows(first_row, rows), first_row, block, finish);
+    ProductOfTile(x.Rows(first_row, rows), first_row, tile_rows, block, finish);
   });
 }
 

@@ -61,7 +61,7 @@ std::vector<OnednnMatmulShape> ProductCalls(const ProductKind& kind);
 inline constexpr int64_t kTileRows = 64;
 inline constexpr int64_t kTallTileRows = 192;
 
-// Of the tiles whose calls have operands of type `called`; 0: no call has, bf16 is widened.
+// Of the tallest tiles whose calls have operands of type `called`; 0: no call has, bf16 is widened.
 int64_t TileRows(DType called);  // At first kTileRows for f32, and 0 for bf16.
 // REQUIRES: no kernel runs meanwhile; `rows` is one of the above, 0 for bf16 alone.
 void SetTileRows(DType called, int64_t rows);

@@ -13,9 +13,8 @@
 namespace alchemist {
 namespace {
 
-// A model needs some tens per thread; where short tails are not padded, a few for each row count up
-// to 64. Beyond the limit all are dropped and made again.
-constexpr size_t kPreparedMax = 8192;
+// A model needs some tens per thread. Beyond the limit all are dropped and made again.
+constexpr size_t kPreparedMax = 1024;
 
 const dnnl::engine& Engine() {
   static const auto* const engine = new dnnl::engine(dnnl::engine::kind::cpu, 0);
@@ -31,7 +30,7 @@ class PreparedMatmul {
            nullptr),
         b_(Describe(shape.depth, shape.columns, shape.b_stride, shape.b_transposed, shape.dtype),
            Engine(), nullptr),
-        c_(Describe(shape.rows, shape.columns, shape.c_stride, false, DType::kF32), Engine(),
+        c_(Describe(shape.rows, shape.columns, shape.columns, false, DType::kF32), Engine(),
            nullptr),
         stream_(Engine()),
         matmul_(

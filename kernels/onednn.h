@@ -10,15 +10,14 @@
 
 namespace alchemist {
 
-// c = a b, row-major, summed in f32. b is stored [depth, columns], or when `b_transposed` [columns,
-// depth].
+// c = a b, row-major, c dense, summed in f32. b is stored [depth, columns], or when `b_transposed`
+// [columns, depth].
 struct OnednnMatmulShape {
   int64_t rows = 0;
   int64_t depth = 0;
   int64_t columns = 0;
   int64_t a_stride = 0;  // Elements from row to row, as stored.
   int64_t b_stride = 0;
-  int64_t c_stride = 0;
   bool b_transposed = false;
   DType dtype = DType::kF32;  // Of a and b, f32 or bf16; c is f32.
 
@@ -26,7 +25,7 @@ struct OnednnMatmulShape {
   template <typename H>
   friend H AbslHashValue(H h, const OnednnMatmulShape& shape) {
     return H::combine(std::move(h), shape.rows, shape.depth, shape.columns, shape.a_stride,
-                      shape.b_stride, shape.c_stride, shape.b_transposed, shape.dtype);
+                      shape.b_stride, shape.b_transposed, shape.dtype);
   }
 };
 

@@ -13,8 +13,8 @@ int64_t StrideOf(int64_t columns) {
   return (columns + kThinGranule - 1) / kThinGranule * kThinGranule;
 }
 
-// Room for a copy, its rows filled up with zeros.
-float* Copy(int64_t rows, int64_t columns, Scratch<float>& scratch) {
+// Room for rows of `columns` elements, with zeros behind them.
+float* RoomFor(int64_t rows, int64_t columns, Scratch<float>& scratch) {
   const int64_t stride = StrideOf(columns);
   float* const copy = scratch.Get(rows * stride);
   for (int64_t row = 0; row < rows; ++row) {
@@ -28,7 +28,7 @@ float* Copy(int64_t rows, int64_t columns, Scratch<float>& scratch) {
 ThinMatrix Thin(ConstTensorView m, Scratch<float>& scratch) {
   const int64_t stride = StrideOf(m.width);
   if (stride == m.width) return {m.Row<float>(0), m.rows, m.width, stride};
-  float* const copy = Copy(m.rows, m.width, scratch);
+  float* const copy = RoomFor(m.rows, m.width, scratch);
   for (int64_t row = 0; row < m.rows; ++row) {
     std::copy_n(m.Row<float>(row), m.width, copy + row * stride);
   }
@@ -37,7 +37,7 @@ ThinMatrix Thin(ConstTensorView m, Scratch<float>& scratch) {
 
 ThinMatrix ThinTransposed(ConstTensorView m, Scratch<float>& scratch) {
   const int64_t stride = StrideOf(m.rows);
-  float* const copy = Copy(m.width, m.rows, scratch);
+  float* const copy = RoomFor(m.width, m.rows, scratch);
   const float* const from = m.Row<float>(0);
   // Blocks that stay in the first-level cache, whichever side is the long one.
   constexpr int64_t kBlock = 16;

@@ -5,12 +5,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdlib>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -186,6 +189,12 @@ class TrainerLoopTest : public testing::Test {
     *item.mutable_record() = ToMessage(lease);
     return lease;
   }
+  void FillWithNan(const RecordDescriptor& record) {
+    for (const KvPageSlot& page : record.kv_pages) {
+      auto* values = reinterpret_cast<float*>(store_->data() + page.offset);
+      std::fill_n(values, page.bytes / sizeof(float), std::nanf(""));
+    }
+  }
   // The page has other content from here on, as its generation says first.
   void Overwrite(const KvPageSlot& page) {
     auto* table = reinterpret_cast<std::atomic<uint64_t>*>(store_->generations().writable_data());
@@ -280,6 +289,50 @@ TEST_F(TrainerLoopTest, ReplayDrawnBeforeARollbackIsNotTrained) {
   RunTurns();
   EXPECT_EQ(asked, 1) << "for what may be replayed now";
   EXPECT_EQ(state_->step(), 0);
+}
+
+TEST_F(TrainerLoopTest, AReplayedAnswerWhoseLossIsNotFiniteIsLeftOutAndNobodyElseSuffers) {
+  SendFeedback();
+  std::vector<uint64_t> leases;
+  const auto send_replay = [&] {
+    const RecordDescriptor lease = SendReplayWithRecord();
+    FillWithNan(lease);
+    leases.push_back(lease.lease_id);
+  };
+  send_replay();
+  int asked = 0;
+  std::set<uint64_t> released;
+  link_.on_send = [&](const v1::TrainerMessage& message) {
+    asked += message.item_request().replay_items() > 0;
+    if (message.has_release()) released.insert(message.release().lease_id());
+  };
+  RunTurns();
+  EXPECT_EQ(state_->step(), 0);
+  EXPECT_EQ(asked, 1) << "for other replay: the feedback is not alone";
+  send_replay();  // The same answer again.
+  RunTurns();
+  EXPECT_GE(state_->step(), 1);
+  EXPECT_EQ(released, std::set<uint64_t>(leases.begin(), leases.end()));
+}
+
+TEST_F(TrainerLoopTest, ReplayIsNotBlamedWhereTheFeedbackIsNotFiniteEither) {
+  FillWithNan(SendItemWithRecord());
+  link_.script.pop_back();  // Not the empty replay.
+  FillWithNan(SendReplayWithRecord());
+  RunTurns();  // It is tried again alone, from its tokens.
+  EXPECT_GE(state_->step(), 1);
+}
+
+TEST_F(TrainerLoopTest, APausedTrainerKeepsNoMemoryOfItsSteps) {
+  const int64_t before = machine_.device.bytes_allocated();
+  SendFeedback();
+  link_.script.emplace_back().mutable_replay_batch();
+  RunTurns();
+  EXPECT_GE(state_->step(), 1);
+  EXPECT_GT(machine_.device.bytes_allocated(), before) << "kept for the next step";
+  link_.script.emplace_back().mutable_control()->set_paused(true);
+  RunTurns();
+  EXPECT_EQ(machine_.device.bytes_allocated(), before);
 }
 
 class StalePageTest : public TrainerLoopTest, public testing::WithParamInterface<int64_t> {};

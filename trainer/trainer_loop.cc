@@ -63,7 +63,7 @@ absl::Status TrainerLoop::Begin(const v1::Welcome& welcome) {
 
 absl::Status TrainerLoop::RunOnce(int64_t wait_us) {
   RequestItems();
-  if (pool_.size() == 0) step_memory_.GiveBack();
+  if (paused_ || pool_.size() == 0) step_memory_.GiveBack();
   const bool idle = !StepIsDue() || !ReplayIsReady();
   const int64_t timeout_us = idle && !PublishIsDue() ? wait_us : 0;
   std::optional<v1::ServerMessage> message = parts_.link->Receive(timeout_us);
@@ -149,7 +149,12 @@ void TrainerLoop::OnReplayBatch(const v1::ReplayBatch& batch) {
       ReleaseAll(refused);
       continue;
     }
-    replay_.push_back(PooledItemOf(*std::move(item), message));
+    PooledItem pooled = PooledItemOf(*std::move(item), message);
+    if (refused_replay_.contains(pooled.item.item_id)) {
+      ReleaseAll(pooled);
+      continue;
+    }
+    replay_.push_back(std::move(pooled));
   }
   if (paused_) DropReplay();
 }
@@ -331,6 +336,7 @@ absl::Status TrainerLoop::OnRollback(const v1::Revision& message) {
   current_ = parts_.state->Snapshot();
   for (auto& [id, item] : pool_.items()) item->kept.reset();
   if (replay_arrived_) DropReplay();  // It may bring what was rolled back.
+  refused_replay_.clear();            // Other weights, another chance.
   publishing_.reset();
   unpublished_ = false;
   return SaveState();  // Coming back, the trainer must not go on from what was rolled back.

@@ -101,7 +101,10 @@ class TrainerLoop {
   void ReleaseAll(PooledItem& item);
   void AfterPass(const std::vector<PooledItem*>& batch, size_t feedback_items,
                  const std::vector<Source>& sources, const StepOutcome& outcome);
-  void OnNotFinite(const std::vector<PooledItem*>& batch, size_t feedback_items);
+  void OnNotFinite(const std::vector<PooledItem*>& batch, size_t feedback_items,
+                   const StepOutcome& outcome);
+  bool RefuseReplay(const std::vector<PooledItem*>& batch, size_t feedback_items,
+                    const StepOutcome& outcome);
   void Count(const PooledItem& item, const Source& source, bool prompt_run);
   void KeepPrompts(const std::vector<PooledItem*>& batch, size_t feedback_items,
                    const std::vector<Source>& sources, const StepOutcome& outcome);
@@ -120,6 +123,7 @@ class TrainerLoop {
   std::shared_ptr<const LoraAdapter> current_;  // A copy of the weights as they are.
   ItemPool pool_;
   std::vector<PooledItem> replay_;
+  std::set<std::string> refused_replay_;  // Item ids: their loss was not finite.
   bool replay_requested_ = false;
   bool replay_arrived_ = false;
   int64_t replay_deadline_us_ = 0;

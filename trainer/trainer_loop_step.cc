@@ -12,6 +12,11 @@
 #include "trainer/trainer_loop.h"
 
 namespace alchemist {
+namespace {
+
+constexpr size_t kRefusedReplayMax = 1000;
+
+}  // namespace
 
 absl::Status TrainerLoop::Step() {
   std::vector<PooledItem*> batch = pool_.NextBatch(options_.batch);
@@ -57,7 +62,7 @@ absl::Status TrainerLoop::RunBatch(std::vector<PooledItem*> batch, size_t feedba
   if (!options_.dump_gradients.empty()) RETURN_IF_ERROR(DumpStep(batch, sources));
   const Optimizer::Update update = parts_.state->Step(*gradients_, *parts_.stream);
   if (!update.applied) {
-    OnNotFinite(batch, feedback_items);
+    OnNotFinite(batch, feedback_items, *outcome);
     return absl::OkStatus();
   }
   KILL_POINT("trainer.step_applied");
@@ -71,9 +76,12 @@ absl::Status TrainerLoop::RunBatch(std::vector<PooledItem*> batch, size_t feedba
 }
 
 // Each item of the batch is tried again alone, without replay and from its tokens only, so that the
-// one whose own gradient is not finite ends and no other does.
-void TrainerLoop::OnNotFinite(const std::vector<PooledItem*>& batch, size_t feedback_items) {
+// one whose own gradient is not finite ends and no other does. When replay is to blame the batch is
+// tried again with other replay.
+void TrainerLoop::OnNotFinite(const std::vector<PooledItem*>& batch, size_t feedback_items,
+                              const StepOutcome& outcome) {
   LOG(ERROR) << "the gradient of " << batch.size() << " items is not finite: the step is skipped";
+  if (RefuseReplay(batch, feedback_items, outcome)) return;
   if (!batch[0]->alone) {
     for (size_t i = 0; i < feedback_items; ++i) {
       batch[i]->alone = true;
@@ -86,6 +94,24 @@ void TrainerLoop::OnNotFinite(const std::vector<PooledItem*>& batch, size_t feed
   parts_.state->Quarantine(id);
   pool_.Remove(id);
   unpublished_ = true;  // The next progress tells the server.
+}
+
+// Replayed items whose loss is not finite join no further batch of this session; false when there
+// are none. None are blamed when the feedback's is not finite either: then it may be the weights.
+bool TrainerLoop::RefuseReplay(const std::vector<PooledItem*>& batch, size_t feedback_items,
+                               const StepOutcome& outcome) {
+  std::vector<std::string> culprits;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (std::isfinite(outcome.item_loss[i])) continue;
+    if (i < feedback_items) return false;
+    culprits.push_back(batch[i]->item.item_id);
+  }
+  if (culprits.empty() || refused_replay_.size() + culprits.size() > kRefusedReplayMax) {
+    return false;
+  }
+  for (const std::string& id : culprits) LOG(ERROR) << id << ": replayed, its loss is not finite";
+  refused_replay_.insert(culprits.begin(), culprits.end());
+  return true;
 }
 
 // A record serves while the weights have not moved too far from those that made it; everything of

@@ -48,10 +48,10 @@ ABSL_FLAG(double, drift_max, 2.0,
 ABSL_FLAG(double, repeat_drift_max, 0.0,
           "The same for later passes, which read the trainer's own records, and for replay.");
 ABSL_FLAG(int64_t, batch_items, 12,
-          "Feedback items of a batch; at least as many replayed ones join.");
+          "Feedback items of a batch, at most 256; at least as many replayed ones join.");
 ABSL_FLAG(int64_t, replay_items, 200,
-          "Replayed answers and earlier corrections of a batch, even when it has fewer feedback "
-          "items; those beyond as many must fit --batch_tokens.");
+          "Replayed answers and earlier corrections of a batch, at most 256, even when it has "
+          "fewer feedback items; those beyond as many must fit --batch_tokens.");
 ABSL_FLAG(int64_t, step_interval_ms, 500,
           "A batch that is not full waits this long after the last step for more feedback.");
 ABSL_FLAG(int64_t, batch_tokens, 4096,
