@@ -26,8 +26,9 @@ DaemonsOptions OptionsOf(std::string model_directory) {
   options.directory = NewDirectory();
   options.server_flags = {"--threads=1", "--device_bytes=67108864", "--serving_kv_bytes=16777216",
                           "--adapter_rank=4"};
-  options.trainer_flags = {"--threads=1", "--publish_interval_ms=100", "--step_interval_ms=0",
-                           "--passes=3", "--done_loss=0"};
+  options.trainer_flags = {"--threads=1",          "--publish_interval_ms=100",
+                           "--step_interval_ms=0", "--pass_interval_ms=0",
+                           "--passes=3",           "--done_loss=0"};
   return options;
 }
 

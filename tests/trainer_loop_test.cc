@@ -86,6 +86,7 @@ class TrainerLoopTest : public testing::Test {
   void Begin(TrainerOptions options) {
     SendWelcome();
     options.batch.step_interval_us = 0;
+    options.batch.pass_interval_us = 0;
     auto loop = TrainerLoop::Create(options, {.attachment = attachment_.get(),
                                               .link = &link_,
                                               .state = state_.get(),

@@ -4,6 +4,10 @@
 
 namespace alchemist {
 
+bool PassIsDue(const BatchLimits& limits, int64_t passes, int64_t since_last_pass_us) {
+  return passes == 0 || since_last_pass_us >= limits.pass_interval_us;
+}
+
 bool BatchIsDue(const BatchLimits& limits, int64_t feedback_items, int64_t feedback_tokens,
                 int64_t since_last_step_us) {
   if (feedback_items == 0) return false;

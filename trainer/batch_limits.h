@@ -14,7 +14,13 @@ struct BatchLimits {
   int64_t tokens_max = 4096;           // Of the feedback items, and of the replayed ones.
   int64_t replay_items_min = 200;      // Replayed items, even when there are fewer feedback items.
   int64_t step_interval_us = 500'000;  // A batch that is not full waits this long after a step.
+  // Between two passes of one feedback item, so that those of others come between them: a few items
+  // that are repeated by themselves are learned worse, and at the cost of what was known.
+  int64_t pass_interval_us = 800'000;
 };
+
+// Whether an item may make a pass, which made `passes`, the last one so long ago.
+bool PassIsDue(const BatchLimits& limits, int64_t passes, int64_t since_last_pass_us);
 
 // Whether to make a step with `feedback_items` items of `feedback_tokens` together at hand. A batch
 // that is full by either goes at once. Others wait for company: each step moves the weights as far

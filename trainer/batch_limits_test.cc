@@ -7,8 +7,17 @@
 namespace alchemist {
 namespace {
 
-constexpr BatchLimits kLimits = {
-    .items_max = 4, .tokens_max = 100, .replay_items_min = 6, .step_interval_us = 1000};
+constexpr BatchLimits kLimits = {.items_max = 4,
+                                 .tokens_max = 100,
+                                 .replay_items_min = 6,
+                                 .step_interval_us = 1000,
+                                 .pass_interval_us = 300};
+
+TEST(BatchLimitsTest, AFirstPassIsDueAtOnceAndOthersAfterTheInterval) {
+  EXPECT_TRUE(PassIsDue(kLimits, 0, 0));
+  EXPECT_FALSE(PassIsDue(kLimits, 1, 299));
+  EXPECT_TRUE(PassIsDue(kLimits, 1, 300));
+}
 
 TEST(BatchLimitsTest, AFullBatchGoesAtOnceAndOthersWaitForCompany) {
   EXPECT_FALSE(BatchIsDue(kLimits, 0, 0, 1'000'000)) << "there is nothing to train";

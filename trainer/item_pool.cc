@@ -1,7 +1,6 @@
 #include "trainer/item_pool.h"
 
 #include <algorithm>
-#include <numeric>
 #include <tuple>
 #include <utility>
 
@@ -25,9 +24,11 @@ bool ItemPool::Add(PooledItem item, std::optional<PooledItem>* superseded) {
   return true;
 }
 
-std::vector<PooledItem*> ItemPool::NextBatch(const BatchLimits& limits) {
+std::vector<PooledItem*> ItemPool::NextBatch(const BatchLimits& limits, int64_t now_us) {
   std::vector<PooledItem*> order;
-  for (const auto& [id, item] : items_) order.push_back(item.get());
+  for (const auto& [id, item] : items_) {
+    if (PassIsDue(limits, item->passes, now_us - item->passed_us)) order.push_back(item.get());
+  }
   std::sort(order.begin(), order.end(), [](const PooledItem* a, const PooledItem* b) {
     return std::tie(a->passes, a->turn) < std::tie(b->passes, b->turn);
   });
@@ -46,16 +47,21 @@ std::vector<PooledItem*> ItemPool::NextBatch(const BatchLimits& limits) {
   return batch;
 }
 
-void ItemPool::Passed(PooledItem& item) {
+ItemPool::Due ItemPool::DueAt(const BatchLimits& limits, int64_t now_us) const {
+  Due due;
+  for (const auto& [id, item] : items_) {
+    if (!PassIsDue(limits, item->passes, now_us - item->passed_us)) continue;
+    ++due.items;
+    due.tokens += item->item.tokens();
+  }
+  return due;
+}
+
+void ItemPool::Passed(PooledItem& item, int64_t now_us) {
   ++item.passes;
   item.alone = false;
   item.turn = next_turn_++;
-}
-
-int64_t ItemPool::tokens() const {
-  return std::accumulate(
-      items_.begin(), items_.end(), int64_t{0},
-      [](int64_t sum, const auto& entry) { return sum + entry.second->item.tokens(); });
+  item.passed_us = now_us;
 }
 
 void ItemPool::Remove(const std::string& item_id) { items_.erase(item_id); }

@@ -1,6 +1,7 @@
-// ItemPool: the feedback the trainer still makes passes over, and the choice of the next batch:
-// items without a pass first, in order of arrival, then those with the fewest passes that waited
-// longest. Items marked `alone` are batches of their own. Owned by the trainer's loop.
+// ItemPool: the feedback the trainer still makes passes over, and the choice of the next batch
+// among what is due: items without a pass first, in order of arrival, then those with the fewest
+// passes that waited longest. Items marked `alone` are batches of their own. Owned by the trainer's
+// loop.
 #ifndef ALCHEMIST_TRAINER_ITEM_POOL_H_
 #define ALCHEMIST_TRAINER_ITEM_POOL_H_
 
@@ -31,7 +32,8 @@ struct PooledItem {
   std::optional<KeptPrompt> kept;
   bool alone = false;  // It was in a batch whose gradient was not finite: is it the culprit?
   int64_t passes = 0;
-  int64_t turn = 0;  // Of arrival, then of the last pass: who waited longest.
+  int64_t turn = 0;       // Of arrival, then of the last pass: who waited longest.
+  int64_t passed_us = 0;  // When the last pass of this session was.
 };
 
 class ItemPool {
@@ -40,14 +42,19 @@ class ItemPool {
   // of a rating of the same completion, which is handed back in `superseded`.
   bool Add(PooledItem item, std::optional<PooledItem>* superseded);
 
-  // At least one item when the pool has any: a single one may exceed tokens_max.
-  std::vector<PooledItem*> NextBatch(const BatchLimits& limits);
+  // What is due at `now_us`; at least one item when any is: a single one may exceed tokens_max.
+  std::vector<PooledItem*> NextBatch(const BatchLimits& limits, int64_t now_us);
+  // How many items are due, and their tokens.
+  struct Due {
+    int64_t items = 0;
+    int64_t tokens = 0;
+  };
+  Due DueAt(const BatchLimits& limits, int64_t now_us) const;
   // The item made a pass: it goes to the back, and need not be alone any more.
-  void Passed(PooledItem& item);
+  void Passed(PooledItem& item, int64_t now_us);
   void Remove(const std::string& item_id);
 
   int64_t size() const { return static_cast<int64_t>(items_.size()); }
-  int64_t tokens() const;  // Of all items.
   std::map<std::string, std::unique_ptr<PooledItem>>& items() { return items_; }
 
  private:

@@ -6,6 +6,8 @@
 namespace alchemist {
 namespace {
 
+constexpr int64_t kLater = int64_t{1} << 40;  // When every item is due.
+
 using ::testing::ElementsAre;
 
 PooledItem Item(const std::string& id, int64_t tokens = 10) {
@@ -36,23 +38,23 @@ class ItemPoolTest : public testing::Test {
 
 TEST_F(ItemPoolTest, FirstPassesComeInOrderOfArrivalBeforeAnyLaterPass) {
   for (const char* id : {"c", "a", "b"}) ASSERT_TRUE(Add(Item(id)));
-  const std::vector<PooledItem*> first = pool_.NextBatch({.items_max = 2});
+  const std::vector<PooledItem*> first = pool_.NextBatch({.items_max = 2}, kLater);
   EXPECT_THAT(Ids(first), ElementsAre("c", "a"));
-  for (PooledItem* item : first) pool_.Passed(*item);
+  for (PooledItem* item : first) pool_.Passed(*item, 0);
   ASSERT_TRUE(Add(Item("d")));
-  EXPECT_THAT(Ids(pool_.NextBatch({})), ElementsAre("b", "d", "c", "a"));
+  EXPECT_THAT(Ids(pool_.NextBatch({}, kLater)), ElementsAre("b", "d", "c", "a"));
 }
 
 TEST_F(ItemPoolTest, LaterPassesGoRound) {
   for (const char* id : {"a", "b", "c"}) ASSERT_TRUE(Add(Item(id)));
   std::vector<std::string> order;
   for (int turn = 0; turn < 7; ++turn) {
-    const std::vector<PooledItem*> batch = pool_.NextBatch({.items_max = 1});
+    const std::vector<PooledItem*> batch = pool_.NextBatch({.items_max = 1}, kLater);
     order.push_back(Ids(batch)[0]);
-    pool_.Passed(*batch[0]);
+    pool_.Passed(*batch[0], 0);
   }
   EXPECT_THAT(order, ElementsAre("a", "b", "c", "a", "b", "c", "a"));
-  EXPECT_EQ(pool_.NextBatch({.items_max = 1})[0]->passes, 2);
+  EXPECT_EQ(pool_.NextBatch({.items_max = 1}, kLater)[0]->passes, 2);
 }
 
 TEST_F(ItemPoolTest, AnItemThatComesWithPassesWaitsForTheFirstPassesOfOthers) {
@@ -60,7 +62,7 @@ TEST_F(ItemPoolTest, AnItemThatComesWithPassesWaitsForTheFirstPassesOfOthers) {
   resumed.passes = 3;
   ASSERT_TRUE(Add(std::move(resumed)));
   ASSERT_TRUE(Add(Item("new")));
-  EXPECT_THAT(Ids(pool_.NextBatch({})), ElementsAre("new", "resumed"));
+  EXPECT_THAT(Ids(pool_.NextBatch({}, kLater)), ElementsAre("new", "resumed"));
 }
 
 TEST_F(ItemPoolTest, ABatchKeepsBothLimitsButIsNeverEmpty) {
@@ -68,33 +70,33 @@ TEST_F(ItemPoolTest, ABatchKeepsBothLimitsButIsNeverEmpty) {
   ASSERT_TRUE(Add(Item("x", 30)));
   ASSERT_TRUE(Add(Item("y", 20)));
   ASSERT_TRUE(Add(Item("z", 1 + 4)));
-  EXPECT_EQ(pool_.tokens(), 155);
-  EXPECT_THAT(Ids(pool_.NextBatch({.tokens_max = 50})), ElementsAre("huge"));
+  EXPECT_EQ(pool_.DueAt({}, kLater).tokens, 155);
+  EXPECT_THAT(Ids(pool_.NextBatch({.tokens_max = 50}, kLater)), ElementsAre("huge"));
   pool_.Remove("huge");
-  EXPECT_THAT(Ids(pool_.NextBatch({.tokens_max = 50})), ElementsAre("x", "y"))
+  EXPECT_THAT(Ids(pool_.NextBatch({.tokens_max = 50}, kLater)), ElementsAre("x", "y"))
       << "exactly full; nobody is overtaken";
-  EXPECT_THAT(Ids(pool_.NextBatch({.tokens_max = 49})), ElementsAre("x"));
-  EXPECT_THAT(Ids(pool_.NextBatch({.items_max = 2})), ElementsAre("x", "y"));
+  EXPECT_THAT(Ids(pool_.NextBatch({.tokens_max = 49}, kLater)), ElementsAre("x"));
+  EXPECT_THAT(Ids(pool_.NextBatch({.items_max = 2}, kLater)), ElementsAre("x", "y"));
   for (const char* id : {"x", "y", "z"}) pool_.Remove(id);
-  EXPECT_TRUE(pool_.NextBatch({}).empty());
+  EXPECT_TRUE(pool_.NextBatch({}, kLater).empty());
 }
 
 TEST_F(ItemPoolTest, AnItemThatMustBeAloneIsUntilItHasPassed) {
   for (const char* id : {"a", "b", "c"}) ASSERT_TRUE(Add(Item(id)));
   for (const char* id : {"a", "b"}) pool_.items().at(id)->alone = true;
-  const std::vector<PooledItem*> first = pool_.NextBatch({});
+  const std::vector<PooledItem*> first = pool_.NextBatch({}, kLater);
   EXPECT_THAT(Ids(first), ElementsAre("a"));
-  pool_.Passed(*first[0]);
-  EXPECT_THAT(Ids(pool_.NextBatch({})), ElementsAre("b"));
+  pool_.Passed(*first[0], 0);
+  EXPECT_THAT(Ids(pool_.NextBatch({}, kLater)), ElementsAre("b"));
   pool_.Remove("b");
-  EXPECT_THAT(Ids(pool_.NextBatch({})), ElementsAre("c", "a"));
+  EXPECT_THAT(Ids(pool_.NextBatch({}, kLater)), ElementsAre("c", "a"));
 }
 
 TEST_F(ItemPoolTest, AnItemIsTakenOnce) {
   ASSERT_TRUE(Add(Item("a", 10)));
   EXPECT_FALSE(Add(Item("a", 40)));
   EXPECT_EQ(pool_.size(), 1);
-  EXPECT_EQ(pool_.NextBatch({})[0]->item.prompt_rows(), 6) << "the first one stays";
+  EXPECT_EQ(pool_.NextBatch({}, kLater)[0]->item.prompt_rows(), 6) << "the first one stays";
 }
 
 TEST_F(ItemPoolTest, ACorrectionTakesTheRatingsPlace) {
@@ -111,7 +113,7 @@ TEST_F(ItemPoolTest, ACorrectionTakesTheRatingsPlace) {
   ASSERT_TRUE(superseded_.has_value());
   EXPECT_EQ(superseded_->item.item_id, "rating");
   EXPECT_EQ(superseded_->lease->lease_id, 7u) << "so that it can be given back";
-  EXPECT_THAT(Ids(pool_.NextBatch({})), ElementsAre("other", "correction"));
+  EXPECT_THAT(Ids(pool_.NextBatch({}, kLater)), ElementsAre("other", "correction"));
 }
 
 TEST_F(ItemPoolTest, TwoCorrectionsOfOneCompletionStay) {
@@ -123,6 +125,17 @@ TEST_F(ItemPoolTest, TwoCorrectionsOfOneCompletionStay) {
     EXPECT_FALSE(superseded_.has_value());
   }
   EXPECT_EQ(pool_.size(), 2);
+}
+
+TEST_F(ItemPoolTest, AnItemThatMadeAPassWaitsBeforeItsNext) {
+  constexpr BatchLimits kLimits = {.pass_interval_us = 300};
+  ASSERT_TRUE(Add(Item("a")));
+  ASSERT_TRUE(Add(Item("b")));
+  pool_.Passed(*pool_.NextBatch(kLimits, 1000)[0], 1000);
+  EXPECT_THAT(Ids(pool_.NextBatch(kLimits, 1299)), ElementsAre("b"));
+  EXPECT_EQ(pool_.DueAt(kLimits, 1299).items, 1);
+  EXPECT_THAT(Ids(pool_.NextBatch(kLimits, 1300)), ElementsAre("b", "a"));
+  EXPECT_EQ(pool_.DueAt(kLimits, 1300).items, 2);
 }
 
 }  // namespace

@@ -178,8 +178,9 @@ void TrainerLoop::RequestItems() {
 }
 
 bool TrainerLoop::StepIsDue() const {
-  return !paused_ && BatchIsDue(options_.batch, pool_.size(), pool_.tokens(),
-                                parts_.clock->MonotonicUs() - last_step_us_);
+  const int64_t now_us = parts_.clock->MonotonicUs();
+  const ItemPool::Due due = pool_.DueAt(options_.batch, now_us);
+  return !paused_ && BatchIsDue(options_.batch, due.items, due.tokens, now_us - last_step_us_);
 }
 
 // Asks for what joins the next batch. An answer is bounded in time, so that a server without any
@@ -188,7 +189,7 @@ bool TrainerLoop::ReplayIsReady() {
   if (replay_arrived_) return true;
   const int64_t now_us = parts_.clock->MonotonicUs();
   if (replay_requested_) return now_us >= replay_deadline_us_;
-  const std::vector<PooledItem*> batch = pool_.NextBatch(options_.batch);
+  const std::vector<PooledItem*> batch = pool_.NextBatch(options_.batch, now_us);
   if (batch[0]->alone) return true;  // It runs without.
   v1::TrainerMessage message;
   v1::ItemRequest& request = *message.mutable_item_request();

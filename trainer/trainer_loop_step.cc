@@ -19,7 +19,7 @@ constexpr size_t kRefusedReplayMax = 1000;
 }  // namespace
 
 absl::Status TrainerLoop::Step() {
-  std::vector<PooledItem*> batch = pool_.NextBatch(options_.batch);
+  std::vector<PooledItem*> batch = pool_.NextBatch(options_.batch, parts_.clock->MonotonicUs());
   const size_t feedback_items = batch.size();
   if (batch[0]->alone) return RunBatch(std::move(batch), feedback_items);
   std::vector<int64_t> tokens;
@@ -183,7 +183,7 @@ void TrainerLoop::AfterPass(const std::vector<PooledItem*>& batch, size_t feedba
     if (i >= feedback_items) continue;  // Replay counts no pass.
     const std::string id = item.item.item_id;
     if (sources[i].served && item.passes == 0) record_reused_.insert(id);
-    pool_.Passed(item);
+    pool_.Passed(item, parts_.clock->MonotonicUs());
     const bool done =
         item.passes >= options_.passes_max || outcome.item_loss[i] < options_.done_loss;
     parts_.state->AddPass(id, done);

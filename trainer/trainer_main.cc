@@ -54,6 +54,8 @@ ABSL_FLAG(int64_t, replay_items, 200,
           "fewer feedback items; those beyond as many must fit --batch_tokens.");
 ABSL_FLAG(int64_t, step_interval_ms, 500,
           "A batch that is not full waits this long after the last step for more feedback.");
+ABSL_FLAG(int64_t, pass_interval_ms, 800,
+          "Between two steps that one feedback takes part in, so that others come between them.");
 ABSL_FLAG(int64_t, batch_tokens, 4096,
           "Tokens of a batch's feedback items, and of its replayed ones.");
 ABSL_FLAG(int64_t, own_record_bytes, int64_t{256} << 20,
@@ -91,6 +93,9 @@ absl::StatusOr<TrainerOptions> OptionsFromFlags() {
   ASSIGN_OR_RETURN(
       options.batch.step_interval_us,
       DurationFlagUs("step_interval_ms", absl::GetFlag(FLAGS_step_interval_ms), 1000, 0));
+  ASSIGN_OR_RETURN(
+      options.batch.pass_interval_us,
+      DurationFlagUs("pass_interval_ms", absl::GetFlag(FLAGS_pass_interval_ms), 1000, 0));
   options.passes_max = absl::GetFlag(FLAGS_passes);
   options.done_loss = absl::GetFlag(FLAGS_done_loss);
   options.drift_max = absl::GetFlag(FLAGS_drift_max);

@@ -148,9 +148,9 @@ std::vector<BenchRow> RowsOf(const PairSamples<Sample>& samples, double full_rat
 absl::StatusOr<BenchResult> RunInterferenceBench(const BenchContext& context) {
   ASSIGN_OR_RETURN(const ModelConfig config, LoadModelConfig(context.model_directory));
   // Answers are learned again and again: there is always something to train.
-  ASSIGN_OR_RETURN(
-      const std::unique_ptr<Daemons> daemons,
-      StartBenchServer(context, {"--passes=1000", "--done_loss=0", "--batch_tokens=1024"}));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Daemons> daemons,
+                   StartBenchServer(context, {"--passes=1000", "--pass_interval_ms=0",
+                                              "--done_loss=0", "--batch_tokens=1024"}));
   Interference interference(context, daemons.get(), config.vocab);
   ASSIGN_OR_RETURN(const double full_rate, interference.FindFullRate());
   RETURN_IF_ERROR(interference.StartTraining());
