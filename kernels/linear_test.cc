@@ -1,13 +1,12 @@
 #include "kernels/linear.h"
 
-#include <algorithm>
-#include <string>
 #include <vector>
 
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "kernels/bf16.h"
 #include "kernels/lora_reference.h"
+#include "kernels/lora_testing.h"
 #include "kernels/matmul.h"
 #include "kernels/matmul_reference.h"
 #include "kernels/matmul_tiles.h"
@@ -19,59 +18,24 @@
 namespace alchemist {
 namespace {
 
-constexpr float kScale = 1.7f;
 constexpr RowPhase kPhases[] = {RowPhase::kPrefill, RowPhase::kDecode};
 
-struct Case {
-  int64_t in = 0;
-  int64_t rank = 0;
-  int64_t out = 0;
-};
 // The quickstart's and SmolLM2-135M's shapes, odd ones, and a sum long enough to be split.
-constexpr Case kCases[] = {{128, 16, 352}, {576, 16, 1536}, {61, 3, 101},
-                           {40, 1, 24},    {96, 64, 96},    {4100, 8, 40}};
+constexpr LoraShape kCases[] = {{128, 16, 352}, {576, 16, 1536}, {61, 3, 101},
+                                {40, 1, 24},    {96, 64, 96},    {4100, 8, 40}};
 
-template <typename T>
-std::vector<T> As(const TestMatrix& matrix) {
-  return std::vector<T>(matrix.values().begin(), matrix.values().end());
-}
-
-struct Adapter {
-  Adapter(const Case& c, Random* random)
-      : a(TestMatrix::Normal(c.rank, c.in, random)),
-        b(TestMatrix::Normal(c.out, c.rank, random)),
-        view({a.const_view(), b.const_view(), kScale}) {}
-  const TestMatrix a, b;
-  const LoraView view;
-};
-
-// Two adapters, with rows between them that have none; a bias; a residual.
+// Two adapters, a bias, a residual.
 struct Problem {
-  Problem(const Case& c, int64_t rows, DType dtype)
+  Problem(const LoraShape& c, int64_t rows, DType dtype)
       : c(c),
         rows(rows),
         dtype(dtype),
         random(c.in),
-        first(c, &random),
-        second(c, &random),
+        adapters(c, rows, &random),
         x(TestMatrix::Normal(rows, c.in, &random, 1, dtype)),
         w(TestMatrix::Normal(c.out, c.in, &random, 1, dtype)),
         bias(TestMatrix::Normal(1, c.out, &random, 1, dtype)),
-        residual(TestMatrix::Normal(rows, c.out, &random, 1, dtype)),
-        segments({{0, rows / 2, first.view},
-                  {rows / 2, 2, {}},
-                  {rows / 2 + 2, rows - rows / 2 - 2, second.view}}) {}
-
-  // The parts of the segments in the rows of `cut`, counted from its first row.
-  std::vector<LoraSegment> SegmentsIn(RowCut cut) const {
-    std::vector<LoraSegment> inside;
-    for (const LoraSegment& segment : segments) {
-      const int64_t begin = std::max(segment.first_row, cut.first);
-      const int64_t end = std::min(segment.first_row + segment.rows, cut.first + cut.count);
-      if (begin < end) inside.push_back({begin - cut.first, end - begin, segment.weights});
-    }
-    return inside;
-  }
+        residual(TestMatrix::Normal(rows, c.out, &random, 1, dtype)) {}
 
   template <typename T>
   std::vector<T> Reference() const {
@@ -79,15 +43,13 @@ struct Problem {
     for (int64_t t = 0; t < rows; ++t) {
       y.insert(y.end(), bias.values().begin(), bias.values().end());
     }
-    const std::vector<T> x_values = As<T>(x);
-    AddProductReference(x_values.data(), As<T>(w).data(), rows, c.in, c.out, y.data());
-    for (const LoraSegment& segment : segments) {
-      if (segment.weights.a.data == nullptr) continue;
-      const Adapter& adapter = segment.first_row == 0 ? first : second;
-      const std::vector<T> a = As<T>(adapter.a), b = As<T>(adapter.b);
-      LoraReference<T>{a.data(), b.data(), kScale, c.in, c.rank, c.out}.Forward(
-          &x_values[segment.first_row * c.in], segment.rows, &y[segment.first_row * c.out]);
-    }
+    const std::vector<T> x_values = ValuesAs<T>(x);
+    AddProductReference(x_values.data(), ValuesAs<T>(w).data(), rows, c.in, c.out, y.data());
+    adapters.ForEachReference<T>(
+        [&](const LoraReference<T>& reference, const LoraSegment& segment) {
+          reference.Forward(&x_values[segment.first_row * c.in], segment.rows,
+                            &y[segment.first_row * c.out]);
+        });
     for (size_t i = 0; i < y.size(); ++i) y[i] += T(residual.values()[i]);
     return y;
   }
@@ -97,19 +59,18 @@ struct Problem {
     TestMatrix y(rows, c.out, 7.0f, y_dtype);  // What y held does not matter.
     for (const RowCut& cut : cuts) {
       LinearForward(x.view().Rows(cut.first, cut.count), {w.const_view(), bias.const_view()},
-                    SegmentsIn(cut), residual.view().Rows(cut.first, cut.count),
+                    adapters.SegmentsIn(cut), residual.view().Rows(cut.first, cut.count),
                     y.view().Rows(cut.first, cut.count), phase, stream);
     }
     return y;
   }
 
-  const Case c;
+  const LoraShape c;
   const int64_t rows;
   const DType dtype;
   Random random;
-  const Adapter first, second;
+  const TestAdapters adapters;
   const TestMatrix x, w, bias, residual;
-  const std::vector<LoraSegment> segments;
 };
 
 class LinearTest : public testing::TestWithParam<DType> {};
@@ -119,7 +80,7 @@ INSTANTIATE_TEST_SUITE_P(Types, LinearTest, testing::ValuesIn(kDTypesForTest),
 TEST_P(LinearTest, IsAsExactAsThePlainLoops) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
-  for (const Case& c : kCases) {
+  for (const LoraShape& c : kCases) {
     SCOPED_TRACE(c.in);
     const Problem problem(c, 37, GetParam());
     for (RowPhase phase : kPhases) {
@@ -146,7 +107,7 @@ TEST_P(LinearTest, WhatIsStoredIsTheSumsRoundedOnce) {
 }
 
 TEST_P(LinearTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
-  for (const Case& c : kCases) {
+  for (const LoraShape& c : kCases) {
     SCOPED_TRACE(c.in);
     const Problem problem(c, 137, GetParam());
     WorkerPool pool({.threads = 1});
@@ -163,7 +124,7 @@ TEST_P(LinearTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
 
 // As the daemons run: with what the self-test chooses, in tall tiles where the machine has them.
 TEST_P(LinearTest, TheTilesOfTheSelfTestMakeTheSameBitsForEveryCut) {
-  const Case c = kCases[1];
+  const LoraShape c = kCases[1];
   const absl::Status status = MatmulSelfTest({{c.in, c.out}}, GetParam());
   ASSERT_TRUE(status.ok()) << status;
   const Problem problem(c, 401, GetParam());

@@ -1,13 +1,12 @@
 #include "kernels/lora.h"
 
-#include <algorithm>
 #include <complex>
-#include <string>
 #include <vector>
 
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "kernels/lora_reference.h"
+#include "kernels/lora_testing.h"
 #include "kernels/stream.h"
 #include "kernels/tensor_view.h"
 #include "kernels/testing.h"
@@ -16,7 +15,7 @@
 namespace alchemist {
 namespace {
 
-constexpr float kScale = 1.7f;
+constexpr float kScale = TestAdapter::kScale;
 
 template <typename T>
 std::vector<T> As(absl::Span<const float> values) {
@@ -54,67 +53,25 @@ TEST(LoraReferenceTest, VjpIsTheComplexStepGradient) {
   ExpectSameGradient("db", db, ComplexStepGradient(of_b, b), operations);
 }
 
-struct Case {
-  int64_t in = 0;
-  int64_t rank = 0;
-  int64_t out = 0;
-};
 // The quickstart's and SmolLM2-135M's shapes, and odd ones.
-constexpr Case kCases[] = {
+constexpr LoraShape kCases[] = {
     {128, 16, 352}, {576, 16, 1536}, {61, 3, 101}, {40, 1, 24}, {96, 64, 96}};
 
-struct Adapter {
-  Adapter(const Case& c, Random* random)
-      : a(TestMatrix::Normal(c.rank, c.in, random)),
-        b(TestMatrix::Normal(c.out, c.rank, random)),
-        view({a.const_view(), b.const_view(), kScale}) {}
-  const TestMatrix a, b;
-  const LoraView view;
-};
-
-// Two adapters, with rows between them that have none.
 struct Problem {
-  Problem(const Case& c, int64_t rows, DType dtype)
+  Problem(const LoraShape& c, int64_t rows, DType dtype)
       : c(c),
         rows(rows),
         random(c.in),
-        first(c, &random),
-        second(c, &random),
+        adapters(c, rows, &random),
         x(TestMatrix::Normal(rows, c.in, &random, 1, dtype)),
         dy(TestMatrix::Normal(rows, c.out, &random)),
-        dx_before(TestMatrix::Normal(rows, c.in, &random)),
-        segments({{0, rows / 2, first.view},
-                  {rows / 2, 2, {}},
-                  {rows / 2 + 2, rows - rows / 2 - 2, second.view}}) {}
+        dx_before(TestMatrix::Normal(rows, c.in, &random)) {}
 
-  // The parts of the segments in the rows of `cut`, counted from its first row.
-  std::vector<LoraSegment> SegmentsIn(RowCut cut) const {
-    std::vector<LoraSegment> inside;
-    for (const LoraSegment& segment : segments) {
-      const int64_t begin = std::max(segment.first_row, cut.first);
-      const int64_t end = std::min(segment.first_row + segment.rows, cut.first + cut.count);
-      if (begin < end) inside.push_back({begin - cut.first, end - begin, segment.weights});
-    }
-    return inside;
-  }
-
-  // function(reference of a segment's adapter, the segment).
-  template <typename T, typename Function>
-  void ForEachReference(const Function& function) const {
-    for (const LoraSegment& segment : segments) {
-      if (segment.weights.a.data == nullptr) continue;
-      const Adapter& adapter = segment.first_row == 0 ? first : second;
-      const std::vector<T> a = As<T>(adapter.a.values()), b = As<T>(adapter.b.values());
-      function(LoraReference<T>{a.data(), b.data(), kScale, c.in, c.rank, c.out}, segment);
-    }
-  }
-
-  const Case c;
+  const LoraShape c;
   const int64_t rows;
   Random random;
-  const Adapter first, second;
+  const TestAdapters adapters;
   const TestMatrix x, dy, dx_before;
-  const std::vector<LoraSegment> segments;
 };
 
 struct Gradients {
@@ -126,7 +83,7 @@ struct Gradients {
   void Add(const Problem& problem, const std::vector<RowCut>& cuts, Stream& stream) {
     for (const RowCut& cut : cuts) {
       LoraBackward(problem.x.view().Rows(cut.first, cut.count),
-                   problem.dy.view().Rows(cut.first, cut.count), problem.SegmentsIn(cut),
+                   problem.dy.view().Rows(cut.first, cut.count), problem.adapters.SegmentsIn(cut),
                    dx.view().Rows(cut.first, cut.count), da.view(), db.view(), stream);
     }
   }
@@ -140,7 +97,8 @@ struct ReferenceGradients {
         da(problem.c.rank * problem.c.in, T(0.25)),
         db(problem.c.out * problem.c.rank, T(-0.5)) {
     const std::vector<T> x = As<T>(problem.x.values()), dy = As<T>(problem.dy.values());
-    problem.ForEachReference<T>([&](const LoraReference<T>& reference, const LoraSegment& segment) {
+    problem.adapters.ForEachReference<T>([&](const LoraReference<T>& reference,
+                                             const LoraSegment& segment) {
       reference.Vjp(&x[segment.first_row * problem.c.in], &dy[segment.first_row * problem.c.out],
                     segment.rows, &dx[segment.first_row * problem.c.in], da.data(), db.data());
     });
@@ -155,7 +113,7 @@ INSTANTIATE_TEST_SUITE_P(Types, LoraTest, testing::ValuesIn(kDTypesForTest),
 TEST_P(LoraTest, IsAsExactAsThePlainLoops) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
-  for (const Case& c : kCases) {
+  for (const LoraShape& c : kCases) {
     SCOPED_TRACE(c.in);
     const Problem problem(c, 37, GetParam());
     const std::vector<RowCut> whole = {{0, problem.rows}};
@@ -170,7 +128,7 @@ TEST_P(LoraTest, IsAsExactAsThePlainLoops) {
 }
 
 TEST_P(LoraTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
-  for (const Case& c : kCases) {
+  for (const LoraShape& c : kCases) {
     SCOPED_TRACE(c.in);
     const Problem problem(c, 137, GetParam());
     const std::vector<RowCut> whole = {{0, problem.rows}};
@@ -195,8 +153,8 @@ TEST_P(LoraTest, WithoutDxTheWeightGradientsAreTheSame) {
   Gradients with(problem);
   with.Add(problem, {{0, problem.rows}}, stream);
   Gradients without(problem);
-  LoraBackward(problem.x.view(), problem.dy.view(), problem.segments, {}, without.da.view(),
-               without.db.view(), stream);
+  LoraBackward(problem.x.view(), problem.dy.view(), problem.adapters.segments, {},
+               without.da.view(), without.db.view(), stream);
   ExpectSameBits("da", without.da.values(), with.da.values());
   ExpectSameBits("db", without.db.values(), with.db.values());
 }
