@@ -1,5 +1,6 @@
 #include "base/flags.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <vector>
@@ -7,6 +8,7 @@
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/flags/usage_config.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
 
@@ -20,6 +22,14 @@ bool IsOurFlagFile(absl::string_view file) { return file.find("absl/") == absl::
 
 }  // namespace
 
+void EndFlagsBeforeNumber(std::vector<char*>& words) {
+  static char end_of_flags[] = "--";
+  const auto number = std::find_if(words.begin() + 1, words.end(), [](const char* word) {
+    return word[0] == '-' && absl::ascii_isdigit(static_cast<unsigned char>(word[1]));
+  });
+  if (number != words.end()) words.insert(number, end_of_flags);
+}
+
 std::vector<std::string> ParseFlags(int argc, char** argv, absl::string_view usage,
                                     int arguments_max) {
   FLAGS_logtostderr = true;
@@ -30,7 +40,10 @@ std::vector<std::string> ParseFlags(int argc, char** argv, absl::string_view usa
   config.version_string = [] { return std::string(kVersion); };
   absl::SetFlagsUsageConfig(config);
   absl::SetProgramUsageMessage(usage);
-  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
+  std::vector<char*> words(argv, argv + argc);
+  if (arguments_max > 0) EndFlagsBeforeNumber(words);
+  const std::vector<char*> rest =
+      absl::ParseCommandLine(static_cast<int>(words.size()), words.data());
   if (static_cast<int>(rest.size()) > 1 + arguments_max) {
     std::cerr << argv[0] << ": unexpected argument '" << rest[1 + arguments_max]
               << "'; see --help\n";

@@ -13,6 +13,9 @@
 
 namespace alchemist {
 
+// So that -1 can be an argument: puts "--" before the first word that is a negative number.
+void EndFlagsBeforeNumber(std::vector<char*>& words);
+
 // Sets the flags, starts logging to stderr, and returns the arguments that are no flags. Exits: 0
 // after --help or --version (`usage` first, then the program's own flags), 1 for an unknown flag, a
 // bad value or more than `arguments_max` arguments.

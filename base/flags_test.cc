@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -27,6 +28,19 @@ TEST(DurationFlagTest, WhatIsOutsideNamesFlagAndLimits) {
     EXPECT_THAT(std::string(status.message()), HasSubstr("--ttl_seconds")) << value;
     EXPECT_THAT(std::string(status.message()), HasSubstr("[1, 31622400]")) << value;
   }
+}
+
+TEST(EndFlagsBeforeNumberTest, ANegativeNumberIsAnArgument) {
+  const auto after = [](std::vector<std::string> words) {
+    std::vector<char*> pointers;
+    for (std::string& word : words) pointers.push_back(word.data());
+    EndFlagsBeforeNumber(pointers);
+    return std::vector<std::string>(pointers.begin(), pointers.end());
+  };
+  using Words = std::vector<std::string>;
+  EXPECT_EQ(after({"ctl", "--key=k", "rate", "id", "-1"}),
+            (Words{"ctl", "--key=k", "rate", "id", "--", "-1"}));
+  EXPECT_EQ(after({"ctl", "rate", "id", "1", "-v"}), (Words{"ctl", "rate", "id", "1", "-v"}));
 }
 
 }  // namespace

@@ -154,7 +154,10 @@ absl::StatusOr<ServerOptions> OptionsFromFlags() {
   options.device_bytes = absl::GetFlag(FLAGS_device_bytes);
   options.serving_kv_bytes = absl::GetFlag(FLAGS_serving_kv_bytes);
   options.threads = absl::GetFlag(FLAGS_threads);
-  if (options.threads <= 0) options.threads = static_cast<int>(std::thread::hardware_concurrency());
+  if (options.threads < 0 || options.threads > 1024) {
+    return absl::InvalidArgumentError("--threads: must be from 0 to 1024");
+  }
+  if (options.threads == 0) options.threads = static_cast<int>(std::thread::hardware_concurrency());
   return options;
 }
 

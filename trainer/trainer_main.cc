@@ -84,6 +84,9 @@ std::atomic<bool> stop_requested{false};
 
 absl::StatusOr<TrainerOptions> OptionsFromFlags() {
   TrainerOptions options;
+  if (const int threads = absl::GetFlag(FLAGS_threads); threads < 0 || threads > 1024) {
+    return absl::InvalidArgumentError("--threads: must be from 0 to 1024");
+  }
   options.batch.items_max = absl::GetFlag(FLAGS_batch_items);
   options.batch.tokens_max = absl::GetFlag(FLAGS_batch_tokens);
   options.optimizer.adamw.learning_rate = absl::GetFlag(FLAGS_learning_rate);
@@ -123,9 +126,9 @@ absl::StatusOr<TrainerOptions> OptionsFromFlags() {
            {"replay_items", options.batch.replay_items_min},
            {"batch_items", options.batch.items_max}}) {
     if (value > v1::LINK_LIMIT_REPLAY_ITEMS) {
-      return absl::InvalidArgumentError(absl::StrCat("--", name, ": must be at most ",
-                                                     int{v1::LINK_LIMIT_REPLAY_ITEMS},
-                                                     ", the replayed items that a batch can have"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("--", name, ": must be at most ", int{v1::LINK_LIMIT_REPLAY_ITEMS},
+                       "; a batch can have no more replayed items, and has as many as others"));
     }
   }
   return options;
