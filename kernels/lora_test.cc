@@ -17,11 +17,6 @@ namespace {
 
 constexpr float kScale = TestAdapter::kScale;
 
-template <typename T>
-std::vector<T> As(absl::Span<const float> values) {
-  return std::vector<T>(values.begin(), values.end());
-}
-
 TEST(LoraReferenceTest, VjpIsTheComplexStepGradient) {
   constexpr int64_t kRows = 3, kIn = 7, kRank = 2, kOut = 5;
   Random random(1);
@@ -93,10 +88,10 @@ struct Gradients {
 template <typename T>
 struct ReferenceGradients {
   explicit ReferenceGradients(const Problem& problem)
-      : dx(As<T>(problem.dx_before.values())),
+      : dx(ValuesAs<T>(problem.dx_before)),
         da(problem.c.rank * problem.c.in, T(0.25)),
         db(problem.c.out * problem.c.rank, T(-0.5)) {
-    const std::vector<T> x = As<T>(problem.x.values()), dy = As<T>(problem.dy.values());
+    const std::vector<T> x = ValuesAs<T>(problem.x), dy = ValuesAs<T>(problem.dy);
     problem.adapters.ForEachReference<T>([&](const LoraReference<T>& reference,
                                              const LoraSegment& segment) {
       reference.Vjp(&x[segment.first_row * problem.c.in], &dy[segment.first_row * problem.c.out],

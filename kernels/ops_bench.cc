@@ -207,8 +207,6 @@ void RegisterElementwise(Operands<T>& o, Stream& stream, double bytes) {
   Report(Name<T>("swiglu_backward_512"), "GB/s", ffn * (2 * sizeof(T) + 12), bytes, [&] {
     SwigluBackward(o.gate.view(), o.up.view(), o.y.view(), o.dgate.view(), o.dup.view(), stream);
   });
-  Report(Name<T>("residual_add_512"), "GB/s", row * (2 * sizeof(T) + 4), bytes,
-         [&] { Add(o.sums.view(), o.x.view(), o.rows.view(), stream); });
   const absl::Span<const int32_t> tokens = absl::MakeConstSpan(o.positions).first(kRows);
   Report(Name<T>("embedding_forward_512"), "GB/s", row * 2 * sizeof(T), bytes,
          [=, &o, &stream] { EmbeddingForward(tokens, o.head.view(), o.rows.view(), stream); });

@@ -15,13 +15,6 @@ void CheckRowsOf(const char* what, ConstTensorView view, absl::Span<const int32_
 
 }  // namespace
 
-void Add(ConstTensorView a, ConstTensorView b, TensorView y, Stream& stream) {
-  if (y.rows == 0) return;
-  CheckShape("Add a", a, y.rows, y.width, DType::kF32);
-  CheckShape("Add b", b, y.rows, y.width, y.dtype);
-  DispatchDType("Add", y.dtype, [&](auto zero) { AddCpu<decltype(zero)>(a, b, y, stream); });
-}
-
 void GatherRows(ConstTensorView x, absl::Span<const int32_t> rows, TensorView y, Stream& stream) {
   CheckShape("GatherRows y", y, static_cast<int64_t>(rows.size()), x.width, x.dtype);
   CheckRowsOf("GatherRows x", x, rows);

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/bf16.h"
 #include "kernels/row_tiles.h"
-#include "kernels/scratch.h"
 #include "kernels/vector_math.h"
 
 namespace alchemist {
@@ -19,19 +17,6 @@ void AddElements(const float* a, const float* b, int64_t count, float* y) {
 }
 
 }  // namespace
-
-template <typename T>
-void AddCpu(ConstTensorView a, ConstTensorView b, TensorView y, Stream& stream) {
-  ForEachRowTile(stream, y.rows, y.width, [&](int64_t first, int64_t count) {
-    thread_local Scratch<float> scratch;
-    float* const row_scratch = scratch.Get(y.width);
-    for (int64_t row = first; row < first + count; ++row) {
-      float* const sums = SumsOf(y.Row<T>(row), row_scratch);
-      AddElements(a.Row<float>(row), AsF32(b.Row<T>(row), y.width, row_scratch), y.width, sums);
-      StoreSums(sums, y.width, y.Row<T>(row));
-    }
-  });
-}
 
 // A row may be named often, so that tiles are columns, each over all rows in order.
 void ScatterAddRowsCpu(ConstTensorView x, absl::Span<const int32_t> rows, TensorView y,
@@ -55,8 +40,5 @@ void GatherRowsCpu(ConstTensorView x, absl::Span<const int32_t> rows, TensorView
     }
   });
 }
-
-template void AddCpu<float>(ConstTensorView, ConstTensorView, TensorView, Stream&);
-template void AddCpu<Bf16>(ConstTensorView, ConstTensorView, TensorView, Stream&);
 
 }  // namespace alchemist

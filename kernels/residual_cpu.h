@@ -1,4 +1,5 @@
-// Residual connections on the CPU; shapes are as residual.h says and already checked.
+// Rows picked out of a matrix and added back to it, on the CPU; shapes are as residual.h says and
+// already checked.
 #ifndef ALCHEMIST_KERNELS_RESIDUAL_CPU_H_
 #define ALCHEMIST_KERNELS_RESIDUAL_CPU_H_
 
@@ -9,10 +10,6 @@
 #include "kernels/tensor_view.h"
 
 namespace alchemist {
-
-// T is the type of b and y.
-template <typename T>
-void AddCpu(ConstTensorView a, ConstTensorView b, TensorView y, Stream& stream);
 
 void ScatterAddRowsCpu(ConstTensorView x, absl::Span<const int32_t> rows, TensorView y,
                        Stream& stream);

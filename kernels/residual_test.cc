@@ -14,36 +14,6 @@ namespace {
 constexpr int64_t kRows = 512;
 constexpr int64_t kWidth = 99;
 
-class AddTest : public testing::TestWithParam<DType> {};  // Of b and the sum.
-INSTANTIATE_TEST_SUITE_P(Types, AddTest, testing::ValuesIn(kDTypesForTest),
-                         [](const auto& info) { return DTypeName(info.param); });
-
-// Sums of two floats have one right answer, so that the plain loop is the wanted bits.
-TEST_P(AddTest, GivesTheRoundedSumForEveryCut) {
-  Random random(1);
-  const TestMatrix a = TestMatrix::Normal(kRows, kWidth, &random);
-  const TestMatrix b = TestMatrix::Normal(kRows, kWidth, &random, 1, GetParam());
-  const absl::Span<const float> b_values = b.values();
-  std::vector<float> wanted(kRows * kWidth);
-  for (int64_t i = 0; i < kRows * kWidth; ++i) wanted[i] = a.values()[i] + b_values[i];
-  wanted = Stored(GetParam(), wanted);
-  ForEachCut(kRows, [&](const std::vector<RowCut>& cut, Stream& stream) {
-    TestMatrix y(kRows, kWidth, 0, GetParam());
-    for (const auto& [first, count] : cut) {
-      Add(a.view().Rows(first, count), b.view().Rows(first, count), y.view().Rows(first, count),
-          stream);
-    }
-    ExpectSameBits("a + b", y.values(), wanted);
-    TestMatrix in_place = b.Copy();
-    Add(a.view(), in_place.view(), in_place.view(), stream);
-    ExpectSameBits("b += a", in_place.values(), wanted);
-    if (GetParam() != DType::kF32) return;
-    in_place = a.Copy();
-    Add(in_place.view(), b.view(), in_place.view(), stream);
-    ExpectSameBits("a += b", in_place.values(), wanted);
-  });
-}
-
 TEST(GatherRowsTest, RowsMayRepeatAndComeInAnyOrder) {
   Random random(2);
   WorkerPool pool({.threads = 2});
@@ -92,7 +62,6 @@ TEST(ResidualDeathTest, RowsMustExist) {
   TestMatrix y(1, 3);
   EXPECT_DEATH(GatherRows(x.view(), {2}, y.view(), stream), "no row 2 of 2");
   EXPECT_DEATH(ScatterAddRows(y.view(), {-1}, x.view(), stream), "no row -1 of 2");
-  EXPECT_DEATH(Add(x.view(), y.view(), x.view(), stream), "Add b is \\[1, 3\\]");
 }
 
 }  // namespace
