@@ -32,7 +32,7 @@ absl::Status CompletionTable::Add(const CompletionRow& completion) {
              static_cast<int32_t>(completion.finish_reason), completion.created_unix_us);
   RETURN_IF_ERROR(query.Run());
   if (!MayBeReplayed(completion)) return absl::OkStatus();
-  return replay_->Add(completion.revision.adapter_id, {completion.completion_id, {}});
+  return replay_->AddAnswer(completion);
 }
 
 absl::StatusOr<CompletionRow> CompletionTable::Find(absl::string_view completion_id) {

@@ -88,25 +88,28 @@ absl::StatusOr<AddedFeedback> FeedbackTable::Add(const NewFeedback& feedback) {
       return AddedFeedback{/*duplicate=*/true, std::move(row)};
     }
   }
-  RETURN_IF_ERROR(completions_->Find(feedback.completion_id).status());
-  RETURN_IF_ERROR(Insert(feedback, payload_digest));
+  ASSIGN_OR_RETURN(const CompletionRow completion, completions_->Find(feedback.completion_id));
+  const std::string prompt_key = PromptKey(completion);
+  RETURN_IF_ERROR(Insert(feedback, payload_digest, prompt_key));
   RETURN_IF_ERROR(Supersede(feedback));
-  if (feedback.rating != 1) RETURN_IF_ERROR(replay_->Remove({feedback.completion_id, ""}));
+  if (feedback.rating != 1) RETURN_IF_ERROR(replay_->OnDispute(prompt_key));
   ASSIGN_OR_RETURN(FeedbackRow row, Get(feedback.feedback_id));
   return AddedFeedback{/*duplicate=*/false, std::move(row)};
 }
 
-absl::Status FeedbackTable::Insert(const NewFeedback& feedback, absl::string_view payload_digest) {
+absl::Status FeedbackTable::Insert(const NewFeedback& feedback, absl::string_view payload_digest,
+                                   absl::string_view prompt_key) {
   ASSIGN_OR_RETURN(
       Query query,
       database_->Prepare("INSERT INTO feedback (feedback_id, tenant, idempotency_key, "
                          "payload_digest, completion_id, rating, correction_text, "
-                         "correction_tokens, disposition, reason, submitted_unix_us, trainable) "
-                         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"));
+                         "correction_tokens, disposition, reason, submitted_unix_us, trainable, "
+                         "prompt_key) "
+                         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"));
   query.Bind(feedback.feedback_id, feedback.tenant, feedback.idempotency_key, payload_digest,
              feedback.completion_id, feedback.rating, feedback.correction_text,
              feedback.correction_tokens, static_cast<int32_t>(feedback.disposition),
-             feedback.reason, feedback.submitted_unix_us, IsTrainable(feedback));
+             feedback.reason, feedback.submitted_unix_us, IsTrainable(feedback), prompt_key);
   return query.Run();
 }
 

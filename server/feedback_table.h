@@ -72,7 +72,8 @@ class FeedbackTable {
 
  private:
   absl::StatusOr<std::string> FindCorrection(absl::string_view completion_id);
-  absl::Status Insert(const NewFeedback& feedback, absl::string_view payload_digest);
+  absl::Status Insert(const NewFeedback& feedback, absl::string_view payload_digest,
+                      absl::string_view prompt_key);
   absl::Status Supersede(const NewFeedback& feedback);
 
   SqliteDatabase* const database_;

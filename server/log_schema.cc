@@ -7,7 +7,7 @@
 namespace alchemist {
 namespace {
 
-constexpr int64_t kVersion = 2;  // As in the last line of kTables.
+constexpr int64_t kVersion = 3;  // As in the last line of kTables.
 
 // Digests are lower-case hex. Tokens are int32, log-probs float32, both little-endian.
 constexpr char kTables[] = R"sql(
@@ -57,9 +57,11 @@ CREATE TABLE replay_candidates (
   slot INTEGER NOT NULL,
   completion_id TEXT NOT NULL REFERENCES completions (completion_id),
   feedback_id TEXT NOT NULL DEFAULT '',
+  prompt_key TEXT NOT NULL,  -- PromptKey of replay_pool.h.
   PRIMARY KEY (adapter_id, source, slot),
   UNIQUE (completion_id, feedback_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX replay_candidates_by_prompt ON replay_candidates (prompt_key);
 
 CREATE TABLE feedback (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -80,9 +82,11 @@ CREATE TABLE feedback (
   done INTEGER NOT NULL DEFAULT 0,  -- TrainingEnd of log_rows.h.
   record_reused INTEGER NOT NULL DEFAULT 0,
   first_revision INTEGER,
+  prompt_key TEXT NOT NULL,  -- Of its completion.
   UNIQUE (tenant, idempotency_key)
 ) STRICT;
 CREATE INDEX feedback_by_completion ON feedback (completion_id);
+CREATE INDEX feedback_disputing ON feedback (prompt_key, seq) WHERE rating <> 1;
 CREATE INDEX feedback_unfinished ON feedback (seq) WHERE trainable = 1 AND done = 0;
 
 -- Feedback with the digest of the revision it first took part in.
@@ -119,7 +123,7 @@ CREATE TABLE steps (
   recorded_unix_us INTEGER NOT NULL
 ) STRICT;
 
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 )sql";
 
 absl::StatusOr<int64_t> QueryInt64(SqliteDatabase* database, const char* sql) {

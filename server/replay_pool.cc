@@ -2,8 +2,20 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "base/digest.h"
 
 namespace alchemist {
+
+std::string PromptKey(const CompletionRow& completion) {
+  // The lengths keep the parts apart.
+  const std::string& adapter_id = completion.revision.adapter_id;
+  Sha256 digest;
+  digest.Add(absl::StrCat(adapter_id.size(), ":", adapter_id, completion.tenant.size(), ":",
+                          completion.tenant));
+  digest.Add({reinterpret_cast<const char*>(completion.prompt_tokens.data()),
+              completion.prompt_tokens.size() * sizeof(int32_t)});
+  return digest.HexDigest();
+}
 
 absl::StatusOr<int64_t> ReplayPool::Size(absl::string_view adapter_id, ReplaySource source) {
   // The slots have no gaps, so that the last one tells.
@@ -24,35 +36,37 @@ absl::StatusOr<ReplayCandidate> ReplayPool::At(absl::string_view adapter_id, Rep
   return ReplayCandidate{query.Text(0), query.Text(1)};
 }
 
-absl::Status ReplayPool::Add(absl::string_view adapter_id, const ReplayCandidate& candidate) {
-  const ReplaySource source =
-      candidate.feedback_id.empty() ? ReplaySource::kAnswer : ReplaySource::kCorrection;
-  ASSIGN_OR_RETURN(const int64_t slot, Size(adapter_id, source));
-  ASSIGN_OR_RETURN(Query query,
-                   database_->Prepare("INSERT INTO replay_candidates (adapter_id, source, slot, "
-                                      "completion_id, feedback_id) VALUES (?1, ?2, ?3, ?4, ?5) "
-                                      "ON CONFLICT (completion_id, feedback_id) DO NOTHING"));
-  return query
-      .Bind(adapter_id, static_cast<int32_t>(source), slot, candidate.completion_id,
-            candidate.feedback_id)
-      .Run();
+absl::Status ReplayPool::AddAnswer(const CompletionRow& completion) {
+  const std::string& adapter_id = completion.revision.adapter_id;
+  ASSIGN_OR_RETURN(const int64_t slot, Size(adapter_id, ReplaySource::kAnswer));
+  ASSIGN_OR_RETURN(Query query, database_->Prepare(R"sql(
+      INSERT INTO replay_candidates (adapter_id, source, slot, completion_id, prompt_key)
+      SELECT ?1, 0, ?2, ?3, ?4
+      WHERE NOT EXISTS (SELECT 1 FROM feedback WHERE prompt_key = ?4 AND rating <> 1)
+      ON CONFLICT (completion_id, feedback_id) DO NOTHING)sql"));
+  return query.Bind(adapter_id, slot, completion.completion_id, PromptKey(completion)).Run();
 }
 
 absl::Status ReplayPool::AddSettled(absl::string_view adapter_id, int64_t revision,
                                     absl::string_view feedback_id) {
   // The walk goes no further than to the youngest that names it, which nearly always is the first.
+  ASSIGN_OR_RETURN(const int64_t slot, Size(adapter_id, ReplaySource::kCorrection));
   ASSIGN_OR_RETURN(Query query, database_->Prepare(R"sql(
+      INSERT INTO replay_candidates (adapter_id, source, slot, completion_id, feedback_id,
+                                     prompt_key)
       WITH RECURSIVE ancestors (number) AS (
         SELECT ?2
         UNION
         SELECT parent FROM revisions JOIN ancestors USING (number) WHERE adapter_id = ?1)
-      SELECT completion_id FROM feedback
+      SELECT ?1, 1, ?4, completion_id, feedback_id, prompt_key FROM feedback f
       WHERE feedback_id = ?3 AND rating = 0 AND trainable = 1 AND EXISTS (
         SELECT 1 FROM ancestors CROSS JOIN revision_lineage l
-        ON l.adapter_id = ?1 AND l.number = ancestors.number AND l.feedback_id = ?3))sql"));
-  ASSIGN_OR_RETURN(const bool joins, query.Bind(adapter_id, revision, feedback_id).Step());
-  if (!joins) return absl::OkStatus();
-  return Add(adapter_id, {query.Text(0), std::string(feedback_id)});
+        ON l.adapter_id = ?1 AND l.number = ancestors.number AND l.feedback_id = ?3)
+      AND NOT EXISTS (
+        SELECT 1 FROM feedback later
+        WHERE later.prompt_key = f.prompt_key AND later.rating <> 1 AND later.seq > f.seq)
+      ON CONFLICT (completion_id, feedback_id) DO NOTHING)sql"));
+  return query.Bind(adapter_id, revision, feedback_id, slot).Run();
 }
 
 absl::Status ReplayPool::OnRollback(absl::string_view adapter_id, int64_t revision) {
@@ -60,29 +74,53 @@ absl::Status ReplayPool::OnRollback(absl::string_view adapter_id, int64_t revisi
                                                     "WHERE adapter_id = ?1 AND source = 1"));
   RETURN_IF_ERROR(remove.Bind(adapter_id).Run());
   ASSIGN_OR_RETURN(Query add, database_->Prepare(R"sql(
-      INSERT INTO replay_candidates (adapter_id, source, slot, completion_id, feedback_id)
+      INSERT INTO replay_candidates (adapter_id, source, slot, completion_id, feedback_id,
+                                     prompt_key)
       WITH RECURSIVE ancestors (number) AS (
         SELECT ?2
         UNION
         SELECT parent FROM revisions JOIN ancestors USING (number) WHERE adapter_id = ?1)
-      SELECT ?1, 1, ROW_NUMBER() OVER (ORDER BY seq) - 1, completion_id, feedback_id FROM feedback
+      SELECT ?1, 1, ROW_NUMBER() OVER (ORDER BY seq) - 1, completion_id, feedback_id, prompt_key
+      FROM feedback f
       WHERE rating = 0 AND trainable = 1 AND done = 3 AND feedback_id IN (
         SELECT l.feedback_id FROM ancestors JOIN revision_lineage l USING (number)
-        WHERE l.adapter_id = ?1))sql"));
+        WHERE l.adapter_id = ?1)
+      AND NOT EXISTS (
+        SELECT 1 FROM feedback later
+        WHERE later.prompt_key = f.prompt_key AND later.rating <> 1 AND later.seq > f.seq))sql"));
   return add.Bind(adapter_id, revision).Run();
 }
 
-absl::Status ReplayPool::Remove(const ReplayCandidate& candidate) {
-  ASSIGN_OR_RETURN(Query remove, database_->Prepare("DELETE FROM replay_candidates "
-                                                    "WHERE completion_id = ?1 AND feedback_id = ?2 "
-                                                    "RETURNING adapter_id, source, slot"));
-  ASSIGN_OR_RETURN(const bool removed,
-                   remove.Bind(candidate.completion_id, candidate.feedback_id).Step());
-  if (!removed) return absl::OkStatus();
-  const std::string adapter_id = remove.Text(0);
-  const auto source = static_cast<ReplaySource>(remove.Int64(1));
-  const int64_t slot = remove.Int64(2);
-  RETURN_IF_ERROR(remove.Run());
+absl::Status ReplayPool::OnDispute(absl::string_view prompt_key) {
+  struct Place {
+    std::string adapter_id;
+    ReplaySource source;
+    int64_t slot;
+  };
+  std::vector<Place> places;
+  {
+    // The last first, so that what moves into a gap is nothing that is still to be removed.
+    ASSIGN_OR_RETURN(Query query,
+                     database_->Prepare("SELECT adapter_id, source, slot FROM replay_candidates "
+                                        "WHERE prompt_key = ?1 ORDER BY slot DESC"));
+    query.Bind(prompt_key);
+    for (;;) {
+      ASSIGN_OR_RETURN(const bool more, query.Step());
+      if (!more) break;
+      places.push_back({query.Text(0), static_cast<ReplaySource>(query.Int64(1)), query.Int64(2)});
+    }
+  }
+  for (const Place& place : places) {
+    RETURN_IF_ERROR(Remove(place.adapter_id, place.source, place.slot));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReplayPool::Remove(absl::string_view adapter_id, ReplaySource source, int64_t slot) {
+  ASSIGN_OR_RETURN(Query remove,
+                   database_->Prepare("DELETE FROM replay_candidates WHERE adapter_id = ?1 AND "
+                                      "source = ?2 AND slot = ?3"));
+  RETURN_IF_ERROR(remove.Bind(adapter_id, static_cast<int32_t>(source), slot).Run());
   // The last one moves into the gap. When the last one itself was removed there is none.
   ASSIGN_OR_RETURN(const int64_t size, Size(adapter_id, source));
   if (size <= slot) return absl::OkStatus();

@@ -105,6 +105,40 @@ TEST(ReplayPoolTest, LeavesOutWhatWasCorrectedRatedDownOrCancelled) {
   EXPECT_THAT(Draw(log.get(), 10), UnorderedElementsAre("cmpl-0", "cmpl-2"));
 }
 
+// A wrong answer that somebody else got, or got again while the correction was being learned, has
+// no feedback of its own.
+TEST(ReplayPoolTest, ADisputedPromptsAnswersLeaveAndNoneJoins) {
+  auto log = LogOf(3);
+  const auto add = [&](const std::string& id, const CompletionRow& like) {
+    CompletionRow completion = TestCompletion(id);
+    completion.tenant = like.tenant;
+    completion.revision = like.revision;
+    completion.prompt_tokens = like.prompt_tokens;
+    ASSERT_TRUE(AddCompletion(log.get(), completion).ok());
+  };
+  const CompletionRow asked = TestCompletion("cmpl-1");
+  CompletionRow other_tenant = asked, other_adapter = asked, longer = asked;
+  other_tenant.tenant = "another tenant";
+  other_adapter.revision.adapter_id = "another adapter";
+  longer.prompt_tokens.push_back(1);
+  add("before-1", asked);
+  add("tenant", other_tenant);
+  add("adapter", other_adapter);
+  add("longer", longer);
+  add("before-2", asked);
+  ASSERT_TRUE(AddFeedback(log.get(), TestRating("fb-good", "before-1", 1)).ok());
+  EXPECT_EQ(Draw(log.get(), 10).size(), 7u) << "a good rating disputes nothing";
+
+  ASSERT_TRUE(AddFeedback(log.get(), TestCorrection("fb-1", "cmpl-1", "text")).ok());
+  add("after", asked);
+  EXPECT_THAT(Draw(log.get(), 10), UnorderedElementsAre("cmpl-0", "cmpl-2", "tenant", "longer"));
+  EXPECT_EQ(DrawFrom(log.get(), ReplaySource::kAnswer, 10, "another adapter").size(), 1u);
+
+  ASSERT_TRUE(AddFeedback(log.get(), TestRating("fb-2", "longer", -1)).ok());
+  add("longer-after", longer);
+  EXPECT_THAT(Draw(log.get(), 10), UnorderedElementsAre("cmpl-0", "cmpl-2", "tenant"));
+}
+
 class ReplayedCorrectionsTest : public testing::Test {
  protected:
   ReplayedCorrectionsTest() {
@@ -192,6 +226,30 @@ TEST_F(ReplayedCorrectionsTest, WhatWasRolledBackBeforeItWasPublishedIsNotReplay
   });
   RollBack(0);
   Publish(/*parent=*/0, {"fb-2"}, {"fb-1", "fb-2"});
+  EXPECT_THAT(Corrections(), ElementsAre("fb-2"));
+}
+
+TEST_F(ReplayedCorrectionsTest, OnlyTheLastWordOnAPromptIsReplayed) {
+  Publish(/*parent=*/0, {"fb-1", "fb-2"}, {"fb-1", "fb-2"});
+  Run([](FeedbackLog& l) -> absl::Status {
+    CompletionRow again = TestCompletion("cmpl-again");
+    again.prompt_tokens = TestCompletion("cmpl-1").prompt_tokens;
+    RETURN_IF_ERROR(l.completions().Add(again));
+    RETURN_IF_ERROR(l.feedback().Add(TestCorrection("fb-b", "cmpl-again", "better")).status());
+    return l.feedback().Add(TestCorrection("fb-c", "cmpl-again", "best")).status();
+  });
+  EXPECT_THAT(Corrections(), ElementsAre("fb-2"));
+  Publish(/*parent=*/1, {"fb-b"}, {"fb-b"});
+  EXPECT_THAT(Corrections(), ElementsAre("fb-2")) << "there was a newer word when it was settled";
+  Publish(/*parent=*/2, {"fb-c"}, {"fb-c"});
+  EXPECT_THAT(Corrections(), UnorderedElementsAre("fb-2", "fb-c"));
+  RollBack(1);
+  EXPECT_THAT(Corrections(), ElementsAre("fb-2"));
+  RollBack(3);
+  EXPECT_THAT(Corrections(), UnorderedElementsAre("fb-2", "fb-c"));
+  Run([](FeedbackLog& l) {
+    return l.feedback().Add(TestRating("fb-bad", "cmpl-again", -1)).status();
+  });
   EXPECT_THAT(Corrections(), ElementsAre("fb-2"));
 }
 
