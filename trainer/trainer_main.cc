@@ -40,7 +40,7 @@ ABSL_FLAG(double, learning_rate, 1e-3, "AdamW learning rate.");
 ABSL_FLAG(double, weight_decay, 4.0,
           "AdamW weight decay; it holds the adapter near the base model.");
 ABSL_FLAG(double, gradient_norm_max, 1.0, "Larger gradients are scaled down to this norm.");
-ABSL_FLAG(int64_t, passes, 20, "Steps that a feedback takes part in at most.");
+ABSL_FLAG(int64_t, passes, 40, "Steps that a feedback takes part in at most.");
 ABSL_FLAG(double, done_loss, 0.02, "A feedback whose loss is below this needs no further pass.");
 ABSL_FLAG(double, drift_max, 2.0,
           "A first pass reads the served record while the updates since it was made sum to less "
