@@ -48,7 +48,8 @@ void CheckGradRuns(const AttentionGradSpan& span) {
 }  // namespace
 
 void AttentionForward(const AttentionShape& shape, absl::Span<const AttentionSpan> spans,
-                      ConstTensorView q, TensorView out, TensorView lse, Stream& stream) {
+                      ConstTensorView q, TensorView out, TensorView lse, RowPhase phase,
+                      Stream& stream) {
   CheckAttentionShape(shape);
   CheckShape("AttentionForward q", q, q.rows, shape.heads * shape.head_dim, q.dtype);
   CheckShape("AttentionForward out", out, q.rows, q.width, q.dtype);
@@ -57,7 +58,7 @@ void AttentionForward(const AttentionShape& shape, absl::Span<const AttentionSpa
     CheckSpan("AttentionForward K/V", shape, span, q.rows, q.dtype);
   }
   DispatchDType("AttentionForward", q.dtype, [&](auto zero) {
-    AttentionForwardCpu<decltype(zero)>(shape, spans, q, out, lse, stream);
+    AttentionForwardCpu<decltype(zero)>(shape, spans, q, out, lse, phase, stream);
   });
 }
 

@@ -13,7 +13,8 @@ namespace alchemist {
 
 template <typename T>
 void AttentionForwardCpu(const AttentionShape& shape, absl::Span<const AttentionSpan> spans,
-                         ConstTensorView q, TensorView out, TensorView lse, Stream& stream);
+                         ConstTensorView q, TensorView out, TensorView lse, RowPhase phase,
+                         Stream& stream);
 
 template <typename T>
 void AttentionBackwardCpu(const AttentionShape& shape, absl::Span<const AttentionGradSpan> spans,

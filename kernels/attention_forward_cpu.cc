@@ -13,12 +13,26 @@
 namespace alchemist {
 namespace {
 
-// Adjacent query rows of one span, for one kv head.
+// Decode rows have their keys cut, at absolute positions: a long prefix is work for all threads.
+constexpr int64_t kKeysPerDecodeTile = 4 * kKeysPerBlock;
+
+// Adjacent query rows of one span, for one kv head, and keys that some of them see.
 struct Tile {
   const AttentionSpan* span;
   int64_t first;  // Within the span.
   int64_t rows;
   int64_t kv_head;
+  int64_t first_key;
+  int64_t end_key;
+};
+
+// A tile's row-heads, over the keys that it has gone through.
+struct Softmax {
+  Softmax(float* memory, int64_t row_heads, int64_t width)
+      : out(memory), max(out + row_heads * width), sum(max + row_heads) {}
+  static int64_t Floats(int64_t row_heads, int64_t width) { return row_heads * (width + 2); }
+
+  float *out, *max, *sum;  // As ForwardRows has them.
 };
 
 std::vector<Tile> CutIntoTiles(const AttentionShape& shape, absl::Span<const AttentionSpan> spans) {
@@ -27,85 +41,128 @@ std::vector<Tile> CutIntoTiles(const AttentionShape& shape, absl::Span<const Att
   for (const AttentionSpan& span : spans) {
     const int64_t rows = static_cast<int64_t>(span.positions.size());
     for (int64_t first = 0; first < rows; first += rows_per_tile) {
+      const int64_t count = std::min(rows_per_tile, rows - first);
+      const int64_t end_key = span.positions[first + count - 1] + 1;
       for (int64_t kv_head = 0; kv_head < shape.kv_heads; ++kv_head) {
-        tiles.push_back({&span, first, std::min(rows_per_tile, rows - first), kv_head});
+        tiles.push_back({&span, first, count, kv_head, 0, end_key});
       }
     }
   }
   return tiles;
 }
 
-// A tile's dense matrices, in the thread's scratch.
-struct Working {
-  Working(int64_t row_heads, int64_t width) {
-    thread_local Scratch<float> floats;
-    thread_local Scratch<int32_t> counts;
-    float* next = floats.Get(row_heads * (2 * width + 2) + 3 * kKeysPerBlock * width);
-    const auto take = [&](int64_t count) {
-      next += count;
-      return next - count;
-    };
-    q = take(row_heads * width);
-    out = take(row_heads * width);
-    k = take(kKeysPerBlock * width);
-    v = take(kKeysPerBlock * width);
-    k_transposed = take(kKeysPerBlock * width);
-    max = take(row_heads);
-    sum = take(row_heads);
-    visible = counts.Get(row_heads);
-    std::fill_n(out, row_heads * width, 0.0f);
-    std::fill_n(max, row_heads, -std::numeric_limits<float>::infinity());
-    std::fill_n(sum, row_heads, 0.0f);
+// Those of one row and kv head come one after the other.
+std::vector<Tile> CutIntoDecodeTiles(const AttentionShape& shape,
+                                     absl::Span<const AttentionSpan> spans) {
+  std::vector<Tile> tiles;
+  for (const AttentionSpan& span : spans) {
+    for (int64_t row = 0; row < static_cast<int64_t>(span.positions.size()); ++row) {
+      const int64_t end = span.positions[row] + 1;
+      for (int64_t kv_head = 0; kv_head < shape.kv_heads; ++kv_head) {
+        for (int64_t key = 0; key < end; key += kKeysPerDecodeTile) {
+          tiles.push_back({&span, row, 1, kv_head, key, std::min(key + kKeysPerDecodeTile, end)});
+        }
+      }
+    }
   }
-  float *q, *out, *k, *v, *k_transposed, *max, *sum;
-  int32_t* visible;
-};
+  return tiles;
+}
 
 template <typename T>
-void RunTile(const AttentionShape& shape, const Tile& tile, ConstTensorView q, TensorView out,
-             TensorView lse) {
+void RunTile(const AttentionShape& shape, const Tile& tile, ConstTensorView q, Softmax softmax) {
+  thread_local Scratch<float> floats;
+  thread_local Scratch<int32_t> counts;
   const AttentionSpan& span = *tile.span;
   const int64_t group = shape.heads / shape.kv_heads;
   const int64_t width = shape.head_dim;
   const int64_t row_heads = tile.rows * group;
-  const Working w(row_heads, width);
-  const int64_t first_head = tile.kv_head * group;
-  const int64_t first_row = span.first_row + tile.first;
+  const int64_t block = kKeysPerBlock * width;
+  float* const q_rows = floats.Get(row_heads * width + 3 * block);
+  float* const k = q_rows + row_heads * width;
+  float* const v = k + block;
+  float* const k_transposed = v + block;
+  int32_t* const visible = counts.Get(row_heads);
   for (int64_t t = 0; t < tile.rows; ++t) {
-    CopyAsF32(q.Row<T>(first_row + t) + first_head * width, group * width, w.q + t * group * width);
+    CopyAsF32(q.Row<T>(span.first_row + tile.first + t) + tile.kv_head * group * width,
+              group * width, q_rows + t * group * width);
   }
+  std::fill_n(softmax.out, row_heads * width, 0.0f);
+  std::fill_n(softmax.max, row_heads, -std::numeric_limits<float>::infinity());
+  std::fill_n(softmax.sum, row_heads, 0.0f);
 
   const SimdLevel level = AttentionSimdLevel(shape);
   const absl::Span<const int32_t> positions = span.positions.subspan(tile.first, tile.rows);
-  const int64_t end = positions.back() + 1;
-  for (int64_t key = 0; key < end; key += kKeysPerBlock) {
-    GatherKeys<T>(shape, span.kv, tile.kv_head, key, end, w.k, w.v);
-    ALCHEMIST_SIMD_VERSION(level, TransposeKeys)(w.k, width, w.k_transposed);
-    const int64_t blind = SetVisible(positions, group, key, w.visible);
+  for (int64_t key = tile.first_key; key < tile.end_key; key += kKeysPerBlock) {
+    PrefetchKeys<T>(shape, span.kv, tile.kv_head, key + kKeysPerBlock, tile.end_key);
+    GatherKeys<T>(shape, span.kv, tile.kv_head, key, tile.end_key, k, v);
+    ALCHEMIST_SIMD_VERSION(level, TransposeKeys)(k, width, k_transposed);
+    const int64_t blind = SetVisible(positions, group, key, visible);
     ALCHEMIST_SIMD_VERSION(level, AttentionForwardBlock)
     ({.head_dim = width,
       .scale = shape.scale,
-      .k = w.k,
-      .v = w.v,
-      .k_transposed = w.k_transposed,
+      .k = k,
+      .v = v,
+      .k_transposed = k_transposed,
       .v_transposed = nullptr},
      {.count = row_heads - blind,
-      .q = w.q + blind * width,
-      .visible = w.visible + blind,
-      .max = w.max + blind,
-      .sum = w.sum + blind,
-      .out = w.out + blind * width});
+      .q = q_rows + blind * width,
+      .visible = visible + blind,
+      .max = softmax.max + blind,
+      .sum = softmax.sum + blind,
+      .out = softmax.out + blind * width});
   }
+}
 
+// softmax: over its keys and then those of `next`.
+void Join(int64_t row_heads, int64_t width, const Softmax& next, Softmax softmax) {
   for (int64_t r = 0; r < row_heads; ++r) {
-    const int64_t row = first_row + r / group;
-    const int64_t head = first_head + r % group;
-    float* const from = w.out + r * width;
+    const float max = std::max(softmax.max[r], next.max[r]);
+    const float before = std::exp(softmax.max[r] - max), after = std::exp(next.max[r] - max);
+    softmax.max[r] = max;
+    softmax.sum[r] = softmax.sum[r] * before + next.sum[r] * after;
+    float* const out = softmax.out + r * width;
+    for (int64_t d = 0; d < width; ++d) {
+      out[d] = out[d] * before + next.out[r * width + d] * after;
+    }
+  }
+}
+
+template <typename T>
+void StoreTile(const AttentionShape& shape, const Tile& tile, const Softmax& softmax,
+               TensorView out, TensorView lse) {
+  const int64_t group = shape.heads / shape.kv_heads;
+  const int64_t width = shape.head_dim;
+  for (int64_t r = 0; r < tile.rows * group; ++r) {
+    const int64_t row = tile.span->first_row + tile.first + r / group;
+    const int64_t head = tile.kv_head * group + r % group;
+    float* const from = softmax.out + r * width;
     T* const to = out.Row<T>(row) + head * width;
     float* const sums = SumsOf(to, from);
-    for (int64_t d = 0; d < width; ++d) sums[d] = from[d] / w.sum[r];
+    for (int64_t d = 0; d < width; ++d) sums[d] = from[d] / softmax.sum[r];
     StoreSums(sums, width, to);
-    lse.Row<float>(row)[head] = w.max[r] + std::log(w.sum[r]);
+    lse.Row<float>(row)[head] = softmax.max[r] + std::log(softmax.sum[r]);
+  }
+}
+
+// One call's decode rows. Joining is a hundredth of the work.
+template <typename T>
+void ForwardDecode(const AttentionShape& shape, const std::vector<Tile>& tiles, ConstTensorView q,
+                   TensorView out, TensorView lse, Stream& stream) {
+  thread_local Scratch<float> scratch;
+  const int64_t group = shape.heads / shape.kv_heads;
+  const int64_t floats = Softmax::Floats(group, shape.head_dim);
+  float* const memory = scratch.Get(floats * static_cast<int64_t>(tiles.size()));
+  const auto softmax_of = [&](size_t i) {
+    return Softmax(memory + floats * static_cast<int64_t>(i), group, shape.head_dim);
+  };
+  stream.pool().ParallelFor(static_cast<int64_t>(tiles.size()),
+                            [&](int64_t i) { RunTile<T>(shape, tiles[i], q, softmax_of(i)); });
+  for (size_t i = 0; i < tiles.size();) {
+    const size_t first = i;
+    for (++i; i < tiles.size() && tiles[i].first_key > 0; ++i) {
+      Join(group, shape.head_dim, softmax_of(i), softmax_of(first));
+    }
+    StoreTile<T>(shape, tiles[first], softmax_of(first), out, lse);
   }
 }
 
@@ -113,15 +170,26 @@ void RunTile(const AttentionShape& shape, const Tile& tile, ConstTensorView q, T
 
 template <typename T>
 void AttentionForwardCpu(const AttentionShape& shape, absl::Span<const AttentionSpan> spans,
-                         ConstTensorView q, TensorView out, TensorView lse, Stream& stream) {
+                         ConstTensorView q, TensorView out, TensorView lse, RowPhase phase,
+                         Stream& stream) {
+  if (phase == RowPhase::kDecode) {
+    return ForwardDecode<T>(shape, CutIntoDecodeTiles(shape, spans), q, out, lse, stream);
+  }
   const std::vector<Tile> tiles = CutIntoTiles(shape, spans);
-  stream.pool().ParallelFor(static_cast<int64_t>(tiles.size()),
-                            [&](int64_t i) { RunTile<T>(shape, tiles[i], q, out, lse); });
+  stream.pool().ParallelFor(static_cast<int64_t>(tiles.size()), [&](int64_t i) {
+    thread_local Scratch<float> scratch;
+    const int64_t row_heads = tiles[i].rows * (shape.heads / shape.kv_heads);
+    const Softmax softmax(scratch.Get(Softmax::Floats(row_heads, shape.head_dim)), row_heads,
+                          shape.head_dim);
+    RunTile<T>(shape, tiles[i], q, softmax);
+    StoreTile<T>(shape, tiles[i], softmax, out, lse);
+  });
 }
 
 template void AttentionForwardCpu<float>(const AttentionShape&, absl::Span<const AttentionSpan>,
-                                         ConstTensorView, TensorView, TensorView, Stream&);
+                                         ConstTensorView, TensorView, TensorView, RowPhase,
+                                         Stream&);
 template void AttentionForwardCpu<Bf16>(const AttentionShape&, absl::Span<const AttentionSpan>,
-                                        ConstTensorView, TensorView, TensorView, Stream&);
+                                        ConstTensorView, TensorView, TensorView, RowPhase, Stream&);
 
 }  // namespace alchemist

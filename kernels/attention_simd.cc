@@ -40,8 +40,15 @@ void Scores(const float* x, int64_t rows, const float* transposed, int64_t width
   for (; r + kScoreRows <= rows; r += kScoreRows) {
     ScoresOfRows<kScoreRows>(x + r * width, transposed, width, scores + r * kKeysPerBlock);
   }
-  for (; r < rows; ++r) {
-    ScoresOfRows<1>(x + r * width, transposed, width, scores + r * kKeysPerBlock);
+  x += r * width;
+  scores += r * kKeysPerBlock;
+  switch (rows - r) {
+    case 3:
+      return ScoresOfRows<3>(x, transposed, width, scores);
+    case 2:
+      return ScoresOfRows<2>(x, transposed, width, scores);
+    case 1:
+      return ScoresOfRows<1>(x, transposed, width, scores);
   }
 }
 

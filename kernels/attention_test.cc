@@ -43,6 +43,7 @@ struct Case {
 constexpr Case kCases[] = {{3, 3, 16, 1, 1},   {4, 2, 32, 64, 64},  {9, 3, 64, 161, 70},
                            {8, 1, 128, 97, 1}, {6, 2, 24, 129, 50}, {2, 1, 8, 300, 290}};
 constexpr Case kInvarianceCase = {6, 2, 16, 170, 170};
+constexpr RowPhase kPhases[] = {RowPhase::kPrefill, RowPhase::kDecode};
 
 // One sequence: its rows' q, its K and V as one run, and what the backward pass starts from.
 struct Problem {
@@ -97,14 +98,14 @@ struct Outputs {
 
 // Rows [first, first + count) as one span.
 void Forward(const Problem& problem, RowCut rows, const std::vector<int64_t>& kv_ends,
-             Outputs* outputs, Stream& stream) {
+             Outputs* outputs, Stream& stream, RowPhase phase = RowPhase::kPrefill) {
   const absl::Span<const int32_t> positions =
       absl::MakeConstSpan(problem.positions).subspan(rows.first, rows.count);
   const std::vector<KvRun> runs = CutKv(problem, positions.back() + 1, kv_ends);
   const AttentionSpan span = {0, positions, runs};
   AttentionForward(problem.c.shape(), {span}, problem.q.view().Rows(rows.first, rows.count),
                    outputs->out.view().Rows(rows.first, rows.count),
-                   outputs->lse.view().Rows(rows.first, rows.count), stream);
+                   outputs->lse.view().Rows(rows.first, rows.count), phase, stream);
 }
 
 struct Gradients {
@@ -221,6 +222,11 @@ TEST_P(AttentionTest, IsAsExactAsThePlainLoops) {
       ExpectWithinTwiceNaive("out", outputs.out.values(), Stored(GetParam(), naive.out),
                              reference.out);
       ExpectWithinTwiceNaive("lse", outputs.lse.values(), naive.lse, reference.lse);
+      Outputs decoded(problem);
+      Forward(problem, {0, c.rows}, {c.keys}, &decoded, stream, RowPhase::kDecode);
+      ExpectWithinTwiceNaive("decoded out", decoded.out.values(), Stored(GetParam(), naive.out),
+                             reference.out);
+      ExpectWithinTwiceNaive("decoded lse", decoded.lse.values(), naive.lse, reference.lse);
       ExpectWithinTwiceNaive("dq", gradients.dq.values(), naive.dq, reference.dq);
       ExpectWithinTwiceNaive("dk", gradients.dk.values(), naive.dk, reference.dk);
       ExpectWithinTwiceNaive("dv", gradients.dv.values(), naive.dv, reference.dv);
@@ -233,20 +239,22 @@ TEST_P(AttentionTest, IsAsExactAsThePlainLoops) {
 const std::vector<int64_t> kKvCuts[] = {
     {170}, {32, 64, 96, 128, 160, 170}, {1, 30, 33, 95, 96, 127, 140, 170}};
 
-TEST_P(AttentionTest, AForwardRowDependsOnItsQAndTheKeysBeforeItOnly) {
+TEST_P(AttentionTest, AForwardRowDependsOnItsQPhaseAndTheKeysBeforeItOnly) {
   WorkerPool pool({.threads = 1});
   Stream stream(&pool);
   const Problem problem(kInvarianceCase, GetParam());
-  Outputs whole(problem);
-  Forward(problem, {0, problem.c.rows}, kKvCuts[0], &whole, stream);
-  ForEachCut(problem.c.rows, [&](const std::vector<RowCut>& cut, Stream& stream) {
-    for (const std::vector<int64_t>& kv_ends : kKvCuts) {
-      Outputs outputs(problem);
-      for (const RowCut& rows : cut) Forward(problem, rows, kv_ends, &outputs, stream);
-      ExpectSameBits("out", outputs.out.values(), whole.out.values());
-      ExpectSameBits("lse", outputs.lse.values(), whole.lse.values());
-    }
-  });
+  for (const RowPhase phase : kPhases) {
+    Outputs whole(problem);
+    Forward(problem, {0, problem.c.rows}, kKvCuts[0], &whole, stream, phase);
+    ForEachCut(problem.c.rows, [&](const std::vector<RowCut>& cut, Stream& stream) {
+      for (const std::vector<int64_t>& kv_ends : kKvCuts) {
+        Outputs outputs(problem);
+        for (const RowCut& rows : cut) Forward(problem, rows, kv_ends, &outputs, stream, phase);
+        ExpectSameBits("out", outputs.out.values(), whole.out.values());
+        ExpectSameBits("lse", outputs.lse.values(), whole.lse.values());
+      }
+    });
+  }
 }
 
 // Two sequences in one call, of different lengths, against each alone.
@@ -254,21 +262,23 @@ TEST(AttentionSpanTest, SpansOfOneCallDoNotTouchEachOther) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   const Problem a({6, 2, 24, 129, 50}), b({6, 2, 24, 40, 3});
-  Outputs a_alone(a), b_alone(b);
-  Forward(a, {0, a.c.rows}, {a.c.keys}, &a_alone, stream);
-  Forward(b, {0, b.c.rows}, {b.c.keys}, &b_alone, stream);
   const int64_t rows = a.c.rows + b.c.rows;
   TestMatrix q(rows, a.q.width()), out(rows, a.q.width()), lse(rows, a.c.heads);
   std::copy_n(b.q.Row(0), b.q.values().size(), q.Row(0));
   std::copy_n(a.q.Row(0), a.q.values().size(), q.Row(b.c.rows));
   const std::vector<KvRun> a_runs = CutKv(a, a.c.keys, {77, 129});
   const std::vector<KvRun> b_runs = CutKv(b, b.c.keys, {40});
-  AttentionForward(a.c.shape(), {{b.c.rows, a.positions, a_runs}, {0, b.positions, b_runs}},
-                   q.view(), out.view(), lse.view(), stream);
-  const size_t split = b.q.values().size();
-  ExpectSameBits("out of b", out.values().subspan(0, split), b_alone.out.values());
-  ExpectSameBits("out of a", out.values().subspan(split), a_alone.out.values());
-  ExpectSameBits("lse of a", lse.values().subspan(b.c.rows * b.c.heads), a_alone.lse.values());
+  for (const RowPhase phase : kPhases) {
+    Outputs a_alone(a), b_alone(b);
+    Forward(a, {0, a.c.rows}, {a.c.keys}, &a_alone, stream, phase);
+    Forward(b, {0, b.c.rows}, {b.c.keys}, &b_alone, stream, phase);
+    AttentionForward(a.c.shape(), {{b.c.rows, a.positions, a_runs}, {0, b.positions, b_runs}},
+                     q.view(), out.view(), lse.view(), phase, stream);
+    const size_t split = b.q.values().size();
+    ExpectSameBits("out of b", out.values().subspan(0, split), b_alone.out.values());
+    ExpectSameBits("out of a", out.values().subspan(split), a_alone.out.values());
+    ExpectSameBits("lse of a", lse.values().subspan(b.c.rows * b.c.heads), a_alone.lse.values());
+  }
 }
 
 TEST_P(AttentionTest, AnyCutOfTheBackwardPassMakesTheSameBits) {
@@ -348,8 +358,6 @@ TEST(AttentionSpanTest, PositionsMayHaveGaps) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   const Problem problem(kInvarianceCase);
-  Outputs whole(problem);
-  Forward(problem, {0, problem.c.rows}, kKvCuts[0], &whole, stream);
   const std::vector<int32_t> positions = {3, 31, 32, 100, 101, 102, 168};
   TestMatrix q(positions.size(), problem.q.width());
   for (size_t t = 0; t < positions.size(); ++t) {
@@ -357,11 +365,15 @@ TEST(AttentionSpanTest, PositionsMayHaveGaps) {
   }
   TestMatrix out(positions.size(), q.width()), lse(positions.size(), problem.c.heads);
   const std::vector<KvRun> runs = CutKv(problem, problem.c.keys, kKvCuts[1]);
-  AttentionForward(problem.c.shape(), {{0, positions, runs}}, q.view(), out.view(), lse.view(),
-                   stream);
-  for (size_t t = 0; t < positions.size(); ++t) {
-    ExpectSameBits("out", out.values().subspan(t * q.width(), q.width()),
-                   whole.out.values().subspan(positions[t] * q.width(), q.width()));
+  for (const RowPhase phase : kPhases) {
+    Outputs whole(problem);
+    Forward(problem, {0, problem.c.rows}, kKvCuts[0], &whole, stream, phase);
+    AttentionForward(problem.c.shape(), {{0, positions, runs}}, q.view(), out.view(), lse.view(),
+                     phase, stream);
+    for (size_t t = 0; t < positions.size(); ++t) {
+      ExpectSameBits("out", out.values().subspan(t * q.width(), q.width()),
+                     whole.out.values().subspan(positions[t] * q.width(), q.width()));
+    }
   }
 }
 
@@ -378,9 +390,11 @@ TEST(AttentionSpanTest, KeysAfterARowsPositionAreNotTouched) {
       poisoned.v.Row(key)[j] = std::numeric_limits<float>::infinity();
     }
   }
-  Outputs clean(problem), got(problem);
+  Outputs clean(problem), got(problem), clean_decoded(problem), decoded(problem);
   Forward(problem, {0, 70}, {70}, &clean, stream);
   Forward(poisoned, {0, 70}, {70}, &got, stream);
+  Forward(problem, {0, 70}, {70}, &clean_decoded, stream, RowPhase::kDecode);
+  Forward(poisoned, {0, 70}, {70}, &decoded, stream, RowPhase::kDecode);
   Gradients clean_gradients(problem.c), got_gradients(problem.c);
   Backward(problem, clean, {0, 70}, {70}, &clean_gradients, stream);
   Backward(poisoned, clean, {0, 70}, {70}, &got_gradients, stream);
@@ -391,6 +405,8 @@ TEST(AttentionSpanTest, KeysAfterARowsPositionAreNotTouched) {
   };
   expect_clean_rows("out", got.out, clean.out);
   expect_clean_rows("lse", got.lse, clean.lse);
+  expect_clean_rows("decoded out", decoded.out, clean_decoded.out);
+  expect_clean_rows("decoded lse", decoded.lse, clean_decoded.lse);
   expect_clean_rows("dq", got_gradients.dq, clean_gradients.dq);
 }
 

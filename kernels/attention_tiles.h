@@ -36,6 +36,19 @@ const Run& RunOf(absl::Span<const Run> runs, int64_t position) {
   return *(after - 1);
 }
 
+// Calls piece(run, row, rows, key) for the adjacent rows, in runs, of the keys [first, end); `key`
+// counts from `first`.
+template <typename Run, typename Piece>
+void ForEachPiece(absl::Span<const Run> runs, int64_t first, int64_t end, const Piece& piece) {
+  for (int64_t key = first; key < end;) {
+    const Run& run = RunOf(runs, key);
+    const int64_t row = key - run.first_position;
+    const int64_t rows = std::min(end - key, run.k.rows - row);
+    piece(run, row, rows, key - first);
+    key += rows;
+  }
+}
+
 // The columns of `kv_head` of the keys [first, min(first + 32, end)), k and v [32, head_dim]; the
 // rows after them are zeros.
 template <typename T>
@@ -43,14 +56,33 @@ void GatherKeys(const AttentionShape& shape, absl::Span<const KvRun> runs, int64
                 int64_t first, int64_t end, float* k, float* v) {
   const int64_t width = shape.head_dim;
   const int64_t count = std::min(kKeysPerBlock, end - first);
-  for (int64_t i = 0; i < count; ++i) {
-    const KvRun& run = RunOf(runs, first + i);
-    const int64_t row = first + i - run.first_position;
-    CopyAsF32(run.k.Row<T>(row) + kv_head * width, width, k + i * width);
-    CopyAsF32(run.v.Row<T>(row) + kv_head * width, width, v + i * width);
-  }
+  ForEachPiece(runs, first, first + count,
+               [&](const KvRun& run, int64_t row, int64_t rows, int64_t key) {
+                 CopyRowsAsF32(run.k.Row<T>(row) + kv_head * width, run.k.width, rows, width,
+                               k + key * width);
+                 CopyRowsAsF32(run.v.Row<T>(row) + kv_head * width, run.v.width, rows, width,
+                               v + key * width);
+               });
   std::fill(k + count * width, k + kKeysPerBlock * width, 0.0f);
   std::fill(v + count * width, v + kKeysPerBlock * width, 0.0f);
+}
+
+// Asks the memory for what GatherKeys will read. A head's part of a row is short and the next row's
+// lies elsewhere, which the CPU does not foresee.
+template <typename T>
+void PrefetchKeys(const AttentionShape& shape, absl::Span<const KvRun> runs, int64_t kv_head,
+                  int64_t first, int64_t end) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  const int64_t width = shape.head_dim;
+  ForEachPiece(runs, first, std::min(first + kKeysPerBlock, end),
+               [&](const KvRun& run, int64_t row, int64_t rows, int64_t) {
+                 for (int64_t i = row; i < row + rows; ++i) {
+                   for (int64_t d = 0; d < width; d += kLine) {
+                     __builtin_prefetch(run.k.Row<T>(i) + kv_head * width + d);
+                     __builtin_prefetch(run.v.Row<T>(i) + kv_head * width + d);
+                   }
+                 }
+               });
 }
 
 // How many keys of the block at `first_key` each row-head of the rows at `positions` sees. Returns

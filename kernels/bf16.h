@@ -51,6 +51,13 @@ inline const float* AsF32(const Bf16* x, int64_t count, float* scratch) {
 // A copy in any case.
 inline void CopyAsF32(const float* x, int64_t count, float* y) { std::copy_n(x, count, y); }
 inline void CopyAsF32(const Bf16* x, int64_t count, float* y) { Widen(x, count, y); }
+// The same of rows that lie `stride` apart; y is dense.
+inline void CopyRowsAsF32(const float* x, int64_t stride, int64_t rows, int64_t width, float* y) {
+  for (int64_t row = 0; row < rows; ++row) std::copy_n(x + row * stride, width, y + row * width);
+}
+inline void CopyRowsAsF32(const Bf16* x, int64_t stride, int64_t rows, int64_t width, float* y) {
+  WidenRows(x, stride, rows, width, y);
+}
 // All rows of x as one f32 matrix: x itself, or widened into `scratch`.
 const float* AsF32(ConstTensorView x, Scratch<float>& scratch);
 // Where the f32 sums of the row `y` are made: the row itself, or `scratch`; and the end of it.

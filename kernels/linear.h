@@ -1,5 +1,5 @@
-// A linear layer with its adapters, forward: the product with the weights, LoRA, bias and residual,
-// finished tile by tile, so that its sums in f32 never leave the caches.
+// Linear layers with their adapters, forward: the product with the weights, LoRA, bias and
+// residual, finished tile by tile, so that its sums in f32 never leave the caches.
 #ifndef ALCHEMIST_KERNELS_LINEAR_H_
 #define ALCHEMIST_KERNELS_LINEAR_H_
 
@@ -11,15 +11,20 @@
 
 namespace alchemist {
 
-// y = x W^T + bias + (scale * x A^T) B^T + residual, summed in f32 in this order and rounded once
-// to y's type. Rows are as independent of each other as MatmulForward's. y shares no memory with x
-// or residual.
-void LinearForward(ConstTensorView x,                       // [rows, in] f32 or bf16
-                   const WeightView& w,                     // [out, in] of the same type
-                   absl::Span<const LoraSegment> adapters,  // Of rows of x.
-                   ConstTensorView residual,                // [rows, out] of x's type, or no data
-                   TensorView y,                            // [rows, out] of x's type, or f32
-                   RowPhase phase, Stream& stream);
+// One of the linears of a call.
+struct LinearOutput {
+  WeightView w;                                 // [out, in] of x's type
+  absl::Span<const LoraSegment> adapters = {};  // Of rows of x.
+  ConstTensorView residual = {};                // [rows, out] of x's type, or no data
+  TensorView y;                                 // [rows, out] of x's type, or f32
+};
+
+// For each: y = x W^T + bias + (scale * x A^T) B^T + residual, summed in f32 in this order (for
+// decode rows, LoRA before the bias) and rounded once to y's type. Rows are as independent of each
+// other as MatmulForward's. y shares no memory with x, a residual or another y. Linears of one call
+// (q, k and v; gate and up) have the same bits as one by one, and the threads meet once for all.
+void LinearForward(ConstTensorView x,  // [rows, in] f32 or bf16
+                   absl::Span<const LinearOutput> linears, RowPhase phase, Stream& stream);
 
 }  // namespace alchemist
 

@@ -58,9 +58,13 @@ struct Problem {
                      Stream& stream) const {
     TestMatrix y(rows, c.out, 7.0f, y_dtype);  // What y held does not matter.
     for (const RowCut& cut : cuts) {
-      LinearForward(x.view().Rows(cut.first, cut.count), {w.const_view(), bias.const_view()},
-                    adapters.SegmentsIn(cut), residual.view().Rows(cut.first, cut.count),
-                    y.view().Rows(cut.first, cut.count), phase, stream);
+      const std::vector<LoraSegment> segments = adapters.SegmentsIn(cut);
+      LinearForward(x.view().Rows(cut.first, cut.count),
+                    {{.w = {w.const_view(), bias.const_view()},
+                      .adapters = segments,
+                      .residual = residual.view().Rows(cut.first, cut.count),
+                      .y = y.view().Rows(cut.first, cut.count)}},
+                    phase, stream);
     }
     return y;
   }
@@ -119,6 +123,41 @@ TEST_P(LinearTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
         ExpectSameBits("y", of_cut.values(), y.values());
       });
     }
+  }
+}
+
+// Like q, k and v: other widths, not all with a bias, a residual and the same adapters.
+TEST_P(LinearTest, LinearsOfOneCallHaveTheBitsOfEachAlone) {
+  constexpr int64_t kIn = 96, kRows = 70;
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  const Problem q({kIn, 8, 200}, kRows, GetParam()), k({kIn, 3, 24}, kRows, GetParam());
+  Random random(3);
+  const TestMatrix plain_w = TestMatrix::Normal(120, kIn, &random, 1, GetParam());
+  std::vector<LoraSegment> of_q = q.adapters.SegmentsIn({0, kRows});
+  of_q.pop_back();  // The rows of the rest have one adapter, for k.
+  const std::vector<LoraSegment> of_k = k.adapters.SegmentsIn({0, kRows});
+  for (const RowPhase phase : kPhases) {
+    struct Outputs {
+      TestMatrix q{kRows, 200, 7.0f}, k{kRows, 24, 7.0f}, plain{kRows, 120, 7.0f};
+    };
+    Outputs together, alone;
+    const auto linears = [&](Outputs& y) {
+      return std::vector<LinearOutput>{
+          {.w = {q.w.const_view(), q.bias.const_view()}, .adapters = of_q, .y = y.q.view()},
+          {.w = {k.w.const_view(), {}},
+           .adapters = of_k,
+           .residual = k.residual.const_view(),
+           .y = y.k.view()},
+          {.w = {plain_w.const_view(), {}}, .y = y.plain.view()}};
+    };
+    LinearForward(q.x.const_view(), linears(together), phase, stream);
+    for (const LinearOutput& linear : linears(alone)) {
+      LinearForward(q.x.const_view(), {linear}, phase, stream);
+    }
+    ExpectSameBits("q", together.q.values(), alone.q.values());
+    ExpectSameBits("k", together.k.values(), alone.k.values());
+    ExpectSameBits("plain", together.plain.values(), alone.plain.values());
   }
 }
 

@@ -18,8 +18,9 @@ void MatmulForward(ConstTensorView x, const WeightView& w, TensorView y, RowPhas
   CheckFloat("MatmulForward", x.dtype);
   CHECK(w.bias.data == nullptr) << "LinearForward adds biases";
   if (phase == RowPhase::kDecode) {
-    DecodeProduct(
-        x, w.values, [&](const ProductTile& tile) { MoveTile(tile, y, /*add=*/false); }, stream);
+    DecodeProducts(
+        x, {{w.values}}, [&](const ProductTile& tile) { MoveTile(tile, y, /*add=*/false); },
+        stream);
   } else {
     Product(x, Transposed(w.values), y, Accumulate::kNo, stream);
   }

@@ -17,15 +17,11 @@
 #include "absl/types/span.h"
 #include "base/status.h"
 #include "kernels/accumulate.h"
+#include "kernels/row_phase.h"
 #include "kernels/stream.h"
 #include "kernels/tensor_view.h"
 
 namespace alchemist {
-
-enum class RowPhase {
-  kPrefill,  // Prompt rows in serving, all rows in training.
-  kDecode,   // One sampled token at a time.
-};
 
 // A linear layer's weight. Int8 with scales will get its own fields here.
 struct WeightView {

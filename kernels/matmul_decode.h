@@ -3,22 +3,31 @@
 #ifndef ALCHEMIST_KERNELS_MATMUL_DECODE_H_
 #define ALCHEMIST_KERNELS_MATMUL_DECODE_H_
 
+#include <cstdint>
+
+#include "absl/types/span.h"
 #include "kernels/product_tile.h"
 #include "kernels/stream.h"
 #include "kernels/tensor_view.h"
 
 namespace alchemist {
 
-// x W^T, tile by tile. An element's sum runs over `in` in one order, whatever the number of rows.
-// bf16 weights are widened in registers: half the bytes take half the time.
-void DecodeProduct(ConstTensorView x,  // [rows, in] f32 or bf16
-                   ConstTensorView w,  // [out, in] f32 or bf16
-                   FinishTile finish, Stream& stream);
+// What an adapter adds to the rows [first_row, first_row + u.rows) of a product: u b^T.
+struct DecodeAdapter {
+  int64_t first_row = 0;
+  ConstTensorView u;  // [rows, rank] f32
+  ConstTensorView b;  // [out, rank] f32
+};
+struct DecodeLinear {
+  ConstTensorView w;                              // [out, in] f32 or bf16
+  absl::Span<const DecodeAdapter> adapters = {};  // Of rows that ascend and do not overlap.
+};
 
-// y = x W^T, with the same bits, on the calling thread.
-void DecodeRows(ConstTensorView x,  // [rows, in] f32
-                ConstTensorView w,  // [out, in] f32 or bf16
-                TensorView y);      // [rows, out] f32
+// x W^T + what adapters add, for each linear, tile by tile. An element's sum runs over `in` and
+// then over the rank in one order, whatever the number of rows. bf16 weights are widened in
+// registers: half the bytes take half the time.
+void DecodeProducts(ConstTensorView x,  // [rows, in] f32 or bf16
+                    absl::Span<const DecodeLinear> linears, FinishTile finish, Stream& stream);
 
 }  // namespace alchemist
 

@@ -11,7 +11,7 @@ namespace alchemist {
 // Rows of W that are read side by side. Calls whose `outputs` is a multiple of it are the fastest.
 inline constexpr int64_t kDecodeOutputs = 4;
 
-// Weight: float, or uint16_t, the bits of a bf16.
+// y = x w^T + u b^T. Weight: float, or uint16_t, the bits of a bf16.
 template <typename Weight>
 struct DecodeArguments {
   const float* x;  // [rows, depth]
@@ -19,7 +19,10 @@ struct DecodeArguments {
   const Weight* w;  // [outputs, depth]
   int64_t outputs;
   int64_t depth;
-  float* y;  // [rows, outputs], rows y_stride apart
+  const float* u;  // [rows, rank]
+  const float* b;  // [outputs, rank]
+  int64_t rank;    // 0: no adapter
+  float* y;        // [rows, outputs], rows y_stride apart
   int64_t y_stride;
 };
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "absl/container/inlined_vector.h"
 #include "base/logging.h"
 #include "kernels/bf16.h"
 #include "kernels/onednn.h"
@@ -100,7 +101,7 @@ const void* SliceOf(ConstTensorView x, int64_t slice, DType dtype) {
 struct Block {
   const ProductKind& kind;
   const void* matrix;
-  uint64_t call;  // Tells calls apart: another call's matrix may lie at the same address.
+  uint64_t id;  // Of the matrix in this call: another call's may lie at the same address.
   int64_t first_column;
   int64_t columns;
 };
@@ -111,7 +112,8 @@ class WidenedPart {
  public:
   const float* Get(const Block& block, int64_t first, int64_t depth) {
     float* const part = scratch_.Get(depth * block.columns);
-    if (call_ == block.call && first_column_ == block.first_column && first_ == first) return part;
+    if (matrix_id_ == block.id && first_column_ == block.first_column && first_ == first)
+      return part;
     const auto* const matrix = static_cast<const Bf16*>(block.matrix);
     const ProductKind& kind = block.kind;
     if (kind.transposed) {
@@ -121,7 +123,7 @@ class WidenedPart {
       WidenRows(matrix + first * kind.columns + block.first_column, kind.columns, depth,
                 block.columns, part);
     }
-    call_ = block.call;
+    matrix_id_ = block.id;
     first_column_ = block.first_column;
     first_ = first;
     return part;
@@ -129,7 +131,7 @@ class WidenedPart {
 
  private:
   Scratch<float> scratch_;
-  uint64_t call_ = 0;  // No call's.
+  uint64_t matrix_id_ = 0;  // None has it.
   int64_t first_column_ = 0;
   int64_t first_ = 0;
 };
@@ -166,13 +168,13 @@ TensorView SliceProduct(ConstTensorView x, int64_t slice, const Block& block) {
 }
 
 // x b for a tile's rows, of which the first is `first_row`, and the block's columns.
-void ProductOfTile(ConstTensorView x, int64_t first_row, int64_t tile_rows, const Block& block,
-                   FinishTile finish) {
+void ProductOfTile(ConstTensorView x, int64_t product, int64_t first_row, int64_t tile_rows,
+                   const Block& block, FinishTile finish) {
   for (int64_t first = 0; first < x.rows;) {
     const int64_t slice = SliceRows(x.rows - first, tile_rows);
     const int64_t count = std::min(slice, x.rows - first);
     const TensorView sums = SliceProduct(x.Rows(first, count), slice, block);
-    finish({first_row + first, block.first_column, sums});
+    finish({product, first_row + first, block.first_column, sums});
     first += count;
   }
 }
@@ -186,6 +188,39 @@ int64_t TileRowsFor(const ProductKind& kind, int64_t rows, int64_t columns, int6
   return too_long || tiles < kTilesPerThreadMin * threads ? kTileRows : most;
 }
 
+// How a product is cut into tiles: blocks of columns, and within each tiles of rows.
+struct Cut {
+  ProductKind kind;
+  uint64_t id = 0;      // Block's.
+  int64_t columns = 0;  // Of a block.
+  int64_t blocks = 0;   // None where the matrix has no columns.
+  int64_t tile_rows = 0;
+  int64_t row_tiles = 0;
+  int64_t first_tile = 0;  // Of the call's.
+};
+
+Cut CutOf(ConstTensorView x, const RightMatrix& b, int64_t first_tile, int64_t threads) {
+  CHECK_GT(b.depth, 0);
+  CHECK_EQ(b.depth, x.width);
+  static std::atomic<uint64_t> ids = 0;
+  const bool bf16_call = TileRows(DType::kBf16) > 0 && b.transposed && x.dtype == DType::kBf16 &&
+                         b.dtype == DType::kBf16;
+  Cut cut;
+  cut.kind = {.depth = b.depth,
+              .columns = b.columns,
+              .transposed = b.transposed,
+              .stored = b.dtype,
+              .called = bf16_call ? DType::kBf16 : DType::kF32};
+  cut.id = ids.fetch_add(1, std::memory_order_relaxed) + 1;
+  cut.first_tile = first_tile;
+  if (b.columns == 0) return cut;
+  cut.columns = ColumnsPerTile(b.depth, b.columns);
+  cut.blocks = (b.columns + cut.columns - 1) / cut.columns;
+  cut.tile_rows = TileRowsFor(cut.kind, x.rows, cut.columns, cut.blocks, threads);
+  cut.row_tiles = (x.rows + cut.tile_rows - 1) / cut.tile_rows;
+  return cut;
+}
+
 }  // namespace
 
 RightMatrix Plain(ConstTensorView w) {
@@ -197,37 +232,35 @@ RightMatrix Transposed(ConstTensorView w) {
       .data = w.data, .dtype = w.dtype, .depth = w.width, .columns = w.rows, .transposed = true};
 }
 
-void Product(ConstTensorView x, const RightMatrix& b, FinishTile finish, Stream& stream) {
-  if (x.rows == 0 || b.columns == 0) return;
-  CHECK_GT(b.depth, 0);
-  static std::atomic<uint64_t> calls = 0;
-  const uint64_t call = calls.fetch_add(1, std::memory_order_relaxed) + 1;
-  const bool bf16_call = TileRows(DType::kBf16) > 0 && b.transposed && x.dtype == DType::kBf16 &&
-                         b.dtype == DType::kBf16;
-  const ProductKind kind = {.depth = b.depth,
-                            .columns = b.columns,
-                            .transposed = b.transposed,
-                            .stored = b.dtype,
-                            .called = bf16_call ? DType::kBf16 : DType::kF32};
-  const int64_t columns = ColumnsPerTile(b.depth, b.columns);
-  const int64_t blocks = (b.columns + columns - 1) / columns;
-  const int64_t tile_rows = TileRowsFor(kind, x.rows, columns, blocks, stream.pool().threads());
-  const int64_t tiles = (x.rows + tile_rows - 1) / tile_rows;
+void Products(ConstTensorView x, absl::Span<const RightMatrix> b, FinishTile finish,
+              Stream& stream) {
+  if (x.rows == 0) return;
+  absl::InlinedVector<Cut, 4> cuts;
+  int64_t tiles = 0;
+  for (const RightMatrix& matrix : b) {
+    cuts.push_back(CutOf(x, matrix, tiles, stream.pool().threads()));
+    tiles += cuts.back().row_tiles * cuts.back().blocks;
+  }
   // Tiles of rows within a block of columns: the block stays in cache.
-  stream.pool().ParallelFor(tiles * blocks, [&](int64_t i) {
-    const int64_t first_row = i % tiles * tile_rows;
-    const int64_t first_column = i / tiles * columns;
-    const int64_t rows = std::min(tile_rows, x.rows - first_row);
-    const Block block = {kind, b.data, call, first_column,
-                         std::min(columns, b.columns - first_column)};
-    ProductOfTile(x.Rows(first_row, rows), first_row, tile_rows, block, finish);
+  stream.pool().ParallelFor(tiles, [&](int64_t i) {
+    size_t product = 0;
+    while (product + 1 < cuts.size() && i >= cuts[product + 1].first_tile) ++product;
+    const Cut& cut = cuts[product];
+    const int64_t tile = i - cut.first_tile;
+    const int64_t first_row = tile % cut.row_tiles * cut.tile_rows;
+    const int64_t first_column = tile / cut.row_tiles * cut.columns;
+    const int64_t rows = std::min(cut.tile_rows, x.rows - first_row);
+    const Block block = {cut.kind, b[product].data, cut.id, first_column,
+                         std::min(cut.columns, cut.kind.columns - first_column)};
+    ProductOfTile(x.Rows(first_row, rows), static_cast<int64_t>(product), first_row, cut.tile_rows,
+                  block, finish);
   });
 }
 
 void Product(ConstTensorView x, const RightMatrix& b, TensorView y, Accumulate accumulate,
              Stream& stream) {
-  Product(
-      x, b, [&](const ProductTile& tile) { MoveTile(tile, y, accumulate == Accumulate::kYes); },
+  Products(
+      x, {b}, [&](const ProductTile& tile) { MoveTile(tile, y, accumulate == Accumulate::kYes); },
       stream);
 }
 

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "kernels/accumulate.h"
 #include "kernels/onednn.h"
 #include "kernels/product_tile.h"
@@ -35,9 +36,10 @@ struct RightMatrix {
 RightMatrix Plain(ConstTensorView w);       // x W, w [depth, columns].
 RightMatrix Transposed(ConstTensorView w);  // x W^T, w [columns, depth].
 
-// x b, tile by tile.
-void Product(ConstTensorView x,  // [rows, b.depth] f32 or bf16
-             const RightMatrix& b, FinishTile finish, Stream& stream);
+// x b for each b, tile by tile.
+void Products(ConstTensorView x,                // [rows, depth] f32 or bf16
+              absl::Span<const RightMatrix> b,  // [depth, columns] each
+              FinishTile finish, Stream& stream);
 // y (+)= x b. A product is rounded to f32 before it is added.
 void Product(ConstTensorView x,  // [rows, b.depth] f32 or bf16
              const RightMatrix& b,

@@ -146,8 +146,8 @@ void RegisterLoraAndHead(Operands<T>& o, Stream& stream, double flops) {
     AccumulateOuterProducts(o.y.view(), o.u.view(), o.db.view(), stream);
   });
   Report(Name<T>("linear_forward_512"), "GFLOP/s", pair + 2.0 * kRows * kHidden * kFfn, flops, [&] {
-    LinearForward(o.x.view(), {o.w.view(), {}}, o.lora, {}, o.gate.view(), RowPhase::kPrefill,
-                  stream);
+    LinearForward(o.x.view(), {{.w = {o.w.view(), {}}, .adapters = o.lora, .y = o.gate.view()}},
+                  RowPhase::kPrefill, stream);
   });
   const double backward = pair * 2 + 2.0 * kRows * kRank * kHidden;
   Report(Name<T>("lora_backward_512"), "GFLOP/s", backward, flops, [&] {
@@ -167,7 +167,7 @@ void RegisterAttention(Operands<T>& o, Stream& stream, double flops, double byte
   const double forward = 4.0 * 1024 * 1024 / 2 * 576;
   Report(Name<T>("attention_forward_1024"), "GFLOP/s", forward, flops, [&] {
     AttentionForward(kAttention, {{0, o.positions, o.kv}}, o.q.view(), o.out.view(), o.lse.view(),
-                     stream);
+                     RowPhase::kPrefill, stream);
   });
   Report(Name<T>("attention_backward_1024"), "GFLOP/s", 2.5 * forward, flops, [&] {
     AttentionBackward(kAttention, {{0, o.positions, o.kv, o.kv_grad}}, o.q.view(), o.out.view(),
@@ -177,7 +177,8 @@ void RegisterAttention(Operands<T>& o, Stream& stream, double flops, double byte
          static_cast<double>(sizeof(T)) * 1024 * 2 * 192, bytes, [&] {
            const absl::Span<const int32_t> last = absl::MakeConstSpan(o.positions).last(1);
            AttentionForward(kAttention, {{0, last, o.kv}}, o.q.view().Rows(0, 1),
-                            o.out.view().Rows(0, 1), o.lse.view().Rows(0, 1), stream);
+                            o.out.view().Rows(0, 1), o.lse.view().Rows(0, 1), RowPhase::kDecode,
+                            stream);
          });
 }
 

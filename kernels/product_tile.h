@@ -11,12 +11,13 @@
 namespace alchemist {
 
 struct ProductTile {
+  int64_t product = 0;  // Of those of the call.
   int64_t first_row = 0;
   int64_t first_column = 0;
   TensorView sums;  // [rows, columns] f32, to be changed at will
 };
 
-// Called once for every element of a product, on the pool's threads.
+// Called once for every element of the call's products, on the pool's threads.
 using FinishTile = absl::FunctionRef<void(const ProductTile& tile)>;
 
 // y (+)= the tile, at its place.

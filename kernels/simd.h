@@ -98,27 +98,29 @@ ALCHEMIST_INLINE float MulAdd(float a, float b, float c) {
 // b where either is NaN.
 ALCHEMIST_INLINE Vec Max(Vec a, Vec b) { return a > b ? a : b; }
 
-// Four lanes, and how the wider vectors fall into them.
+// Four lanes, and how the wider vectors fall into them: in registers, not by way of the stack.
 typedef float Quad __attribute__((vector_size(16)));
 
-ALCHEMIST_INLINE Quad QuadOf(Vec v, int64_t i) {
-  Quad quad;
-  __builtin_memcpy(&quad, reinterpret_cast<const char*>(&v) + i * sizeof(Quad), sizeof(Quad));
-  return quad;
+template <int kQuad>
+ALCHEMIST_INLINE Quad QuadOf(Vec v) {
+  constexpr int kFirst = 4 * kQuad;
+  return __builtin_shufflevector(v, v, kFirst, kFirst + 1, kFirst + 2, kFirst + 3);
 }
 
 // The sum of the lanes: halves onto halves.
 ALCHEMIST_INLINE float ReduceAdd(Vec v) {
-  Quad sum = QuadOf(v, 0);
-  if constexpr (kLanes == 8) sum += QuadOf(v, 1);
-  if constexpr (kLanes == 16) sum = (sum + QuadOf(v, 2)) + (QuadOf(v, 1) + QuadOf(v, 3));
+  Quad sum = QuadOf<0>(v);
+  if constexpr (kLanes == 8) sum += QuadOf<1>(v);
+  if constexpr (kLanes == 16) sum = (sum + QuadOf<2>(v)) + (QuadOf<1>(v) + QuadOf<3>(v));
   return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
 // The largest lane. NaNs may be passed over.
 ALCHEMIST_INLINE float ReduceMax(Vec v) {
-  Quad max = QuadOf(v, 0);
-  for (int64_t i = 1; i < kLanes / 4; ++i) max = max > QuadOf(v, i) ? max : QuadOf(v, i);
+  const auto larger = [](Quad a, Quad b) { return a > b ? a : b; };
+  Quad max = QuadOf<0>(v);
+  if constexpr (kLanes >= 8) max = larger(max, QuadOf<1>(v));
+  if constexpr (kLanes == 16) max = larger(larger(max, QuadOf<2>(v)), QuadOf<3>(v));
   const float even = max[0] > max[2] ? max[0] : max[2];
   const float odd = max[1] > max[3] ? max[1] : max[3];
   return even > odd ? even : odd;

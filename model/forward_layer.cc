@@ -1,6 +1,8 @@
 #include <cstdint>
+#include <initializer_list>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "base/logging.h"
 #include "kernels/attention.h"
 #include "kernels/copy_rows.h"
@@ -65,12 +67,17 @@ class LayerPass {
         all_(AllRows(group)) {}
 
   void Run() {
-    const bool last = layer_ == config_.layers - 1;
     const TensorView x = Activation(ActivationTensor::kX);
     const TensorView normed = t_.normed.Rows(0, all_.count());
     Norm(x, weights_.input_norm, normed);
-    ComputeKv(normed);
-    if (!last || group_.head_rows.size() == group_.tokens.size()) return RunRows(all_, x, normed);
+    const bool last = layer_ == config_.layers - 1;
+    if (!last || group_.head_rows.size() == group_.tokens.size()) {
+      Project(all_, normed, {Query(), Key(), Value()});
+      FinishKv();
+      return RunRows(all_, x);
+    }
+    Project(all_, normed, {Key(), Value()});
+    FinishKv();
     if (group_.head_rows.empty()) return;
 
     const ActiveRows heads = HeadRows(group_);
@@ -78,36 +85,56 @@ class LayerPass {
     const TensorView head_normed = t_.head_normed.Rows(0, heads.count());
     GatherRows(x, group_.head_rows, head_x, stream_);
     GatherRows(normed, group_.head_rows, head_normed, stream_);
-    RunRows(heads, head_x, head_normed);
+    Project(heads, head_normed, {Query()});
+    RunRows(heads, head_x);
   }
 
  private:
+  // y = a linear of x, with each row's adapter, + residual where there is one.
+  struct Projection {
+    Linear linear;
+    TensorView y;
+    ConstTensorView residual = {};
+  };
+
+  void Project(const ActiveRows& active, ConstTensorView x,
+               std::initializer_list<Projection> projections) {
+    absl::InlinedVector<std::vector<LoraSegment>, 3> adapters;
+    absl::InlinedVector<LinearOutput, 3> linears;
+    adapters.reserve(projections.size());  // Spans of it are taken.
+    for (const Projection& each : projections) {
+      adapters.push_back(LoraSegments(active.spans, layer_, each.linear));
+      linears.push_back({.w = LinearWeight(weights_, each.linear),
+                         .adapters = adapters.back(),
+                         .residual = each.residual,
+                         .y = each.y});
+    }
+    LinearForward(x, linears, group_.phase, stream_);
+  }
+
   TensorView Activation(ActivationTensor tensor) { return Of(group_.activations[layer_], tensor); }
 
   void Norm(ConstTensorView x, ConstTensorView gamma, TensorView y) {
     RmsNormForward(x, gamma, config_.norm_epsilon, y, stream_);
   }
 
-  // y = the linear of x, with each row's adapter, + residual where there is one.
-  void Apply(Linear linear, const ActiveRows& active, ConstTensorView x, TensorView y,
-             ConstTensorView residual = {}) {
-    LinearForward(x, LinearWeight(weights_, linear), LoraSegments(active.spans, layer_, linear),
-                  residual, y, group_.phase, stream_);
+  // Where q, k and v come out of their linears. q and k before their norms are what is recorded.
+  Projection Query() {
+    const TensorView q = Activation(ActivationTensor::kQ);
+    return {Linear::kQ, config_.qk_norm ? q : SumsOf(q, t_.sums)};
   }
+  Projection Key() {
+    return {Linear::kK,
+            config_.qk_norm ? Activation(ActivationTensor::kKRaw) : t_.k.Rows(0, all_.count())};
+  }
+  Projection Value() { return {Linear::kV, t_.v.Rows(0, all_.count())}; }
 
   // K and V of all rows, to where each span keeps its own; there they are rounded.
-  void ComputeKv(ConstTensorView normed) {
+  void FinishKv() {
     const TensorView k = t_.k.Rows(0, all_.count());
     const TensorView v = t_.v.Rows(0, all_.count());
-    if (config_.qk_norm) {
-      const TensorView k_raw = Activation(ActivationTensor::kKRaw);
-      Apply(Linear::kK, all_, normed, k_raw);
-      Norm(k_raw, weights_.k_norm, k);
-    } else {
-      Apply(Linear::kK, all_, normed, k);
-    }
+    if (config_.qk_norm) Norm(Activation(ActivationTensor::kKRaw), weights_.k_norm, k);
     RopeForward(model_.rope(), all_.positions, k, stream_);
-    Apply(Linear::kV, all_, normed, v);
 
     for (const ForwardSpan& span : group_.spans) {
       int64_t row = span.first_row;
@@ -121,29 +148,28 @@ class LayerPass {
     }
   }
 
-  // Everything but K and V, for `active` rows.
-  void RunRows(const ActiveRows& active, ConstTensorView x, ConstTensorView normed) {
-    Attend(active, normed);
+  // Everything after the projections to q, k and v, for `active` rows.
+  void RunRows(const ActiveRows& active, ConstTensorView x) {
+    Attend(active);
     const TensorView h = Activation(ActivationTensor::kH);
-    Apply(Linear::kO, active, Activation(ActivationTensor::kAttention), h, x);
+    Project(active, Activation(ActivationTensor::kAttention), {{Linear::kO, h, x}});
     FeedForward(active, h);
   }
 
-  void Attend(const ActiveRows& active, ConstTensorView normed) {
-    TensorView q = Activation(ActivationTensor::kQ);
-    TensorView sums = SumsOf(q, t_.sums);
-    if (config_.qk_norm) {  // q before the norm is what is recorded.
-      Apply(Linear::kQ, active, normed, q);
-      const TensorView q_normed = t_.q.Rows(0, active.count());
-      sums = SumsOf(q_normed, t_.sums);
-      Norm(q, weights_.q_norm, sums);
-      q = q_normed;
-    } else {
-      Apply(Linear::kQ, active, normed, sums);
-    }
+  // q after rope, rounded.
+  TensorView FinishQuery(const ActiveRows& active) {
+    const TensorView projected = Query().y;
+    const TensorView q =
+        config_.qk_norm ? t_.q.Rows(0, active.count()) : Activation(ActivationTensor::kQ);
+    const TensorView sums = SumsOf(q, t_.sums);
+    if (config_.qk_norm) Norm(projected, weights_.q_norm, sums);
     RopeForward(model_.rope(), active.positions, sums, stream_);
     StoreSums(sums, q, stream_);
+    return q;
+  }
 
+  void Attend(const ActiveRows& active) {
+    const TensorView q = FinishQuery(active);
     std::vector<AttentionSpan> spans;
     const absl::Span<const int32_t> positions = active.positions;
     for (size_t i = 0; i < active.spans.size(); ++i) {
@@ -153,7 +179,7 @@ class LayerPass {
                        group_.spans[i].kv[layer_]});
     }
     AttentionForward(AttentionShapeOf(config_), spans, q, Activation(ActivationTensor::kAttention),
-                     Activation(ActivationTensor::kLse), stream_);
+                     Activation(ActivationTensor::kLse), group_.phase, stream_);
   }
 
   void FeedForward(const ActiveRows& active, ConstTensorView h) {
@@ -163,10 +189,9 @@ class LayerPass {
     const TensorView product = t_.product.Rows(0, active.count());
     const TensorView next_x = Of(group_.activations[layer_ + 1], ActivationTensor::kX);
     Norm(h, weights_.ffn_norm, normed);
-    Apply(Linear::kGate, active, normed, gate);
-    Apply(Linear::kUp, active, normed, up);
+    Project(active, normed, {{Linear::kGate, gate}, {Linear::kUp, up}});
     SwigluForward(gate, up, product, stream_);
-    Apply(Linear::kDown, active, product, next_x, h);
+    Project(active, product, {{Linear::kDown, next_x, h}});
   }
 
   const Model& model_;
