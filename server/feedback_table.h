@@ -44,8 +44,8 @@ class FeedbackTable {
 
   // Admits feedback once per (tenant, idempotency key). ALREADY_EXISTS when the key came with other
   // content, NOT_FOUND when the completion is not in the log. A correction takes the place of all
-  // ratings of its completion, those before and those after it; a rating that comes after is
-  // admitted as kRejected and says why.
+  // ratings of its completion, those before and those after it; a rating of +1 that comes
+  // after is admitted as kRejected and says why.
   absl::StatusOr<AddedFeedback> Add(const NewFeedback& feedback);
 
   absl::StatusOr<FeedbackRow> Get(absl::string_view feedback_id);  // Or NOT_FOUND.

@@ -86,7 +86,7 @@ CREATE TABLE feedback (
   UNIQUE (tenant, idempotency_key)
 ) STRICT;
 CREATE INDEX feedback_by_completion ON feedback (completion_id);
-CREATE INDEX feedback_disputing ON feedback (prompt_key, seq) WHERE rating <> 1;
+CREATE INDEX feedback_by_prompt ON feedback (prompt_key, rating, seq);
 CREATE INDEX feedback_unfinished ON feedback (seq) WHERE trainable = 1 AND done = 0;
 
 -- Feedback with the digest of the revision it first took part in.

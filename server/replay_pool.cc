@@ -42,9 +42,12 @@ absl::Status ReplayPool::AddAnswer(const CompletionRow& completion) {
   ASSIGN_OR_RETURN(Query query, database_->Prepare(R"sql(
       INSERT INTO replay_candidates (adapter_id, source, slot, completion_id, prompt_key)
       SELECT ?1, 0, ?2, ?3, ?4
-      WHERE NOT EXISTS (SELECT 1 FROM feedback WHERE prompt_key = ?4 AND rating <> 1)
+      WHERE NOT EXISTS (SELECT 1 FROM feedback WHERE prompt_key = ?4 AND rating IN (-1, 0))
+      AND (SELECT COUNT(*) FROM replay_candidates WHERE prompt_key = ?4) < ?5
       ON CONFLICT (completion_id, feedback_id) DO NOTHING)sql"));
-  return query.Bind(adapter_id, slot, completion.completion_id, PromptKey(completion)).Run();
+  return query
+      .Bind(adapter_id, slot, completion.completion_id, PromptKey(completion), kAnswersPerPromptMax)
+      .Run();
 }
 
 absl::Status ReplayPool::AddSettled(absl::string_view adapter_id, int64_t revision,
@@ -64,7 +67,11 @@ absl::Status ReplayPool::AddSettled(absl::string_view adapter_id, int64_t revisi
         ON l.adapter_id = ?1 AND l.number = ancestors.number AND l.feedback_id = ?3)
       AND NOT EXISTS (
         SELECT 1 FROM feedback later
-        WHERE later.prompt_key = f.prompt_key AND later.rating <> 1 AND later.seq > f.seq)
+        WHERE later.prompt_key = f.prompt_key AND later.rating = 0 AND later.seq > f.seq
+        AND (later.done <> 3 OR EXISTS (
+          SELECT 1 FROM ancestors CROSS JOIN revision_lineage l
+          ON l.adapter_id = ?1 AND l.number = ancestors.number
+          AND l.feedback_id = later.feedback_id)))
       ON CONFLICT (completion_id, feedback_id) DO NOTHING)sql"));
   return query.Bind(adapter_id, revision, feedback_id, slot).Run();
 }
@@ -79,41 +86,37 @@ absl::Status ReplayPool::OnRollback(absl::string_view adapter_id, int64_t revisi
       WITH RECURSIVE ancestors (number) AS (
         SELECT ?2
         UNION
-        SELECT parent FROM revisions JOIN ancestors USING (number) WHERE adapter_id = ?1)
-      SELECT ?1, 1, ROW_NUMBER() OVER (ORDER BY seq) - 1, completion_id, feedback_id, prompt_key
-      FROM feedback f
-      WHERE rating = 0 AND trainable = 1 AND done = 3 AND feedback_id IN (
+        SELECT parent FROM revisions JOIN ancestors USING (number) WHERE adapter_id = ?1),
+      held (feedback_id) AS MATERIALIZED (
         SELECT l.feedback_id FROM ancestors JOIN revision_lineage l USING (number)
         WHERE l.adapter_id = ?1)
+      SELECT ?1, 1, ROW_NUMBER() OVER (ORDER BY seq) - 1, completion_id, feedback_id, prompt_key
+      FROM feedback f
+      WHERE rating = 0 AND trainable = 1 AND done = 3 AND feedback_id IN held
       AND NOT EXISTS (
         SELECT 1 FROM feedback later
-        WHERE later.prompt_key = f.prompt_key AND later.rating <> 1 AND later.seq > f.seq))sql"));
+        WHERE later.prompt_key = f.prompt_key AND later.rating = 0 AND later.seq > f.seq
+        AND (later.done <> 3 OR later.feedback_id IN held)))sql"));
   return add.Bind(adapter_id, revision).Run();
 }
 
-absl::Status ReplayPool::OnDispute(absl::string_view prompt_key) {
-  struct Place {
-    std::string adapter_id;
-    ReplaySource source;
-    int64_t slot;
-  };
-  std::vector<Place> places;
-  {
-    // The last first, so that what moves into a gap is nothing that is still to be removed.
+absl::Status ReplayPool::OnDispute(absl::string_view prompt_key, bool is_correction) {
+  RETURN_IF_ERROR(RemoveAll(prompt_key, ReplaySource::kAnswer));
+  return is_correction ? RemoveAll(prompt_key, ReplaySource::kCorrection) : absl::OkStatus();
+}
+
+absl::Status ReplayPool::RemoveAll(absl::string_view prompt_key, ReplaySource source) {
+  for (;;) {
     ASSIGN_OR_RETURN(Query query,
-                     database_->Prepare("SELECT adapter_id, source, slot FROM replay_candidates "
-                                        "WHERE prompt_key = ?1 ORDER BY slot DESC"));
-    query.Bind(prompt_key);
-    for (;;) {
-      ASSIGN_OR_RETURN(const bool more, query.Step());
-      if (!more) break;
-      places.push_back({query.Text(0), static_cast<ReplaySource>(query.Int64(1)), query.Int64(2)});
-    }
+                     database_->Prepare("SELECT adapter_id, slot FROM replay_candidates "
+                                        "WHERE prompt_key = ?1 AND source = ?2 LIMIT 1"));
+    ASSIGN_OR_RETURN(const bool row, query.Bind(prompt_key, static_cast<int32_t>(source)).Step());
+    if (!row) return absl::OkStatus();
+    const std::string adapter_id = query.Text(0);
+    const int64_t slot = query.Int64(1);
+    RETURN_IF_ERROR(query.Run());  // To its end: the row is deleted next.
+    RETURN_IF_ERROR(Remove(adapter_id, source, slot));
   }
-  for (const Place& place : places) {
-    RETURN_IF_ERROR(Remove(place.adapter_id, place.source, place.slot));
-  }
-  return absl::OkStatus();
 }
 
 absl::Status ReplayPool::Remove(absl::string_view adapter_id, ReplaySource source, int64_t slot) {

@@ -139,6 +139,20 @@ TEST(ReplayPoolTest, ADisputedPromptsAnswersLeaveAndNoneJoins) {
   EXPECT_THAT(Draw(log.get(), 10), UnorderedElementsAre("cmpl-0", "cmpl-2", "tenant"));
 }
 
+TEST(ReplayPoolTest, OnePromptHasABoundedNumberOfAnswers) {
+  auto log = LogOf(1);
+  const absl::Status status = Transact(log.get(), [](FeedbackLog& l) -> absl::Status {
+    for (int i = 0; i < ReplayPool::kAnswersPerPromptMax + 5; ++i) {
+      CompletionRow probe = TestCompletion(absl::StrCat("probe-", i));
+      probe.prompt_tokens = {1, 2, 3};
+      RETURN_IF_ERROR(l.completions().Add(probe));
+    }
+    return absl::OkStatus();
+  });
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(Draw(log.get(), 1000).size(), ReplayPool::kAnswersPerPromptMax + 1u);
+}
+
 class ReplayedCorrectionsTest : public testing::Test {
  protected:
   ReplayedCorrectionsTest() {
@@ -244,13 +258,34 @@ TEST_F(ReplayedCorrectionsTest, OnlyTheLastWordOnAPromptIsReplayed) {
   Publish(/*parent=*/2, {"fb-c"}, {"fb-c"});
   EXPECT_THAT(Corrections(), UnorderedElementsAre("fb-2", "fb-c"));
   RollBack(1);
-  EXPECT_THAT(Corrections(), ElementsAre("fb-2"));
+  EXPECT_THAT(Corrections(), UnorderedElementsAre("fb-1", "fb-2")) << "those after were undone";
   RollBack(3);
   EXPECT_THAT(Corrections(), UnorderedElementsAre("fb-2", "fb-c"));
-  Run([](FeedbackLog& l) {
-    return l.feedback().Add(TestRating("fb-bad", "cmpl-again", -1)).status();
+}
+
+// Who corrects an answer may also rate it down, and others may still rate the one from before.
+TEST_F(ReplayedCorrectionsTest, ABadRatingAgreesWithTheCorrection) {
+  Publish(/*parent=*/0, {"fb-1"}, {"fb-1"});
+  Run([](FeedbackLog& l) -> absl::Status {
+    RETURN_IF_ERROR(l.feedback().Add(TestRating("fb-bad", "cmpl-1", -1)).status());
+    return l.feedback().Add(TestRating("fb-bad-2", "cmpl-2", -1)).status();
   });
-  EXPECT_THAT(Corrections(), ElementsAre("fb-2"));
+  Publish(/*parent=*/1, {"fb-2"}, {"fb-2"});
+  EXPECT_THAT(Corrections(), UnorderedElementsAre("fb-1", "fb-2"));
+}
+
+// Its passes are over, but a rollback has undone them.
+TEST_F(ReplayedCorrectionsTest, ACorrectionThatWasRolledBackDisputesNothing) {
+  Run([](FeedbackLog& l) -> absl::Status {
+    CompletionRow again = TestCompletion("cmpl-again");
+    again.prompt_tokens = TestCompletion("cmpl-1").prompt_tokens;
+    RETURN_IF_ERROR(l.completions().Add(again));
+    return l.feedback().Add(TestCorrection("fb-wrong", "cmpl-again", "worse")).status();
+  });
+  Publish(/*parent=*/0, {"fb-1", "fb-wrong"}, {"fb-wrong"});
+  RollBack(0);
+  Publish(/*parent=*/0, {"fb-1"}, {"fb-1"});
+  EXPECT_THAT(Corrections(), ElementsAre("fb-1"));
 }
 
 TEST(ReplayPoolTest, IsUndoneWithItsTransaction) {
