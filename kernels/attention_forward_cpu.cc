@@ -55,6 +55,11 @@ std::vector<Tile> CutIntoTiles(const AttentionShape& shape, absl::Span<const Att
 std::vector<Tile> CutIntoDecodeTiles(const AttentionShape& shape,
                                      absl::Span<const AttentionSpan> spans) {
   std::vector<Tile> tiles;
+  int64_t count = 0;
+  for (const AttentionSpan& span : spans) {
+    for (const int32_t position : span.positions) count += position / kKeysPerDecodeTile + 1;
+  }
+  tiles.reserve(count * shape.kv_heads);
   for (const AttentionSpan& span : spans) {
     for (int64_t row = 0; row < static_cast<int64_t>(span.positions.size()); ++row) {
       const int64_t end = span.positions[row] + 1;
@@ -144,7 +149,7 @@ void StoreTile(const AttentionShape& shape, const Tile& tile, const Softmax& sof
   }
 }
 
-// One call's decode rows. Joining is a hundredth of the work.
+// One call's decode rows. Joining is on the calling thread: a hundredth of one thread's work.
 template <typename T>
 void ForwardDecode(const AttentionShape& shape, const std::vector<Tile>& tiles, ConstTensorView q,
                    TensorView out, TensorView lse, Stream& stream) {

@@ -14,6 +14,7 @@ constexpr int64_t kRowsAtOnce = 48;
 // Row-heads whose scores are made side by side: eight independent sums, which hide the latency of
 // an addition.
 constexpr int64_t kScoreRows = 8 / kKeyVectors > 1 ? 8 / kKeyVectors : 1;
+static_assert(kScoreRows <= 4);  // Scores has the cases for what is left.
 
 // scores [kRows, 32] = x [kRows, width] . transposed [width, 32], each sum over the width in order.
 template <int64_t kRows>

@@ -42,7 +42,7 @@ struct Case {
 // at and after a block of 32 keys and a key tile of 128.
 constexpr Case kCases[] = {{3, 3, 16, 1, 1},   {4, 2, 32, 64, 64},  {9, 3, 64, 161, 70},
                            {8, 1, 128, 97, 1}, {6, 2, 24, 129, 50}, {2, 1, 8, 300, 290}};
-constexpr Case kInvarianceCase = {6, 2, 16, 170, 170};
+constexpr Case kInvarianceCase = {6, 2, 16, 512, 512};
 constexpr RowPhase kPhases[] = {RowPhase::kPrefill, RowPhase::kDecode};
 
 // One sequence: its rows' q, its K and V as one run, and what the backward pass starts from.
@@ -237,7 +237,9 @@ TEST_P(AttentionTest, IsAsExactAsThePlainLoops) {
 
 // K/V as one run, in pages of 32, and cut anywhere.
 const std::vector<int64_t> kKvCuts[] = {
-    {170}, {32, 64, 96, 128, 160, 170}, {1, 30, 33, 95, 96, 127, 140, 170}};
+    {512},
+    {32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448, 480, 512},
+    {1, 30, 33, 95, 96, 127, 140, 170, 300, 512}};
 
 TEST_P(AttentionTest, AForwardRowDependsOnItsQPhaseAndTheKeysBeforeItOnly) {
   WorkerPool pool({.threads = 1});
@@ -358,7 +360,7 @@ TEST(AttentionSpanTest, PositionsMayHaveGaps) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   const Problem problem(kInvarianceCase);
-  const std::vector<int32_t> positions = {3, 31, 32, 100, 101, 102, 168};
+  const std::vector<int32_t> positions = {3, 31, 32, 100, 101, 102, 168, 411};
   TestMatrix q(positions.size(), problem.q.width());
   for (size_t t = 0; t < positions.size(); ++t) {
     std::copy_n(problem.q.Row(positions[t]), q.width(), q.Row(t));
@@ -379,25 +381,25 @@ TEST(AttentionSpanTest, PositionsMayHaveGaps) {
 
 // Memory behind a position may hold anything: rows of requests that are gone, or nothing yet.
 TEST(AttentionSpanTest, KeysAfterARowsPositionAreNotTouched) {
+  constexpr int64_t kKeys = 200, kClean = 145;  // Behind the first tile of a decode row, too.
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
-  const Problem problem({.heads = 4, .kv_heads = 2, .head_dim = 16, .keys = 70, .rows = 70});
-  Problem poisoned({.heads = 4, .kv_heads = 2, .head_dim = 16, .keys = 70, .rows = 70});
-  constexpr int64_t kClean = 45;
-  for (int64_t key = kClean; key < 70; ++key) {
+  const Problem problem({.heads = 4, .kv_heads = 2, .head_dim = 16, .keys = kKeys, .rows = kKeys});
+  Problem poisoned({.heads = 4, .kv_heads = 2, .head_dim = 16, .keys = kKeys, .rows = kKeys});
+  for (int64_t key = kClean; key < kKeys; ++key) {
     for (int64_t j = 0; j < problem.k.width(); ++j) {
       poisoned.k.Row(key)[j] = std::numeric_limits<float>::quiet_NaN();
       poisoned.v.Row(key)[j] = std::numeric_limits<float>::infinity();
     }
   }
   Outputs clean(problem), got(problem), clean_decoded(problem), decoded(problem);
-  Forward(problem, {0, 70}, {70}, &clean, stream);
-  Forward(poisoned, {0, 70}, {70}, &got, stream);
-  Forward(problem, {0, 70}, {70}, &clean_decoded, stream, RowPhase::kDecode);
-  Forward(poisoned, {0, 70}, {70}, &decoded, stream, RowPhase::kDecode);
+  Forward(problem, {0, kKeys}, {kKeys}, &clean, stream);
+  Forward(poisoned, {0, kKeys}, {kKeys}, &got, stream);
+  Forward(problem, {0, kKeys}, {kKeys}, &clean_decoded, stream, RowPhase::kDecode);
+  Forward(poisoned, {0, kKeys}, {kKeys}, &decoded, stream, RowPhase::kDecode);
   Gradients clean_gradients(problem.c), got_gradients(problem.c);
-  Backward(problem, clean, {0, 70}, {70}, &clean_gradients, stream);
-  Backward(poisoned, clean, {0, 70}, {70}, &got_gradients, stream);
+  Backward(problem, clean, {0, kKeys}, {kKeys}, &clean_gradients, stream);
+  Backward(poisoned, clean, {0, kKeys}, {kKeys}, &got_gradients, stream);
   const auto expect_clean_rows = [](const char* what, const TestMatrix& got,
                                     const TestMatrix& wanted) {
     ExpectSameBits(what, got.values().subspan(0, kClean * got.width()),

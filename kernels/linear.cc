@@ -13,6 +13,7 @@
 #include "kernels/matmul_decode.h"
 #include "kernels/matmul_tiles.h"
 #include "kernels/product_tile.h"
+#include "kernels/row_phase.h"
 #include "kernels/scratch.h"
 #include "kernels/thin_product.h"
 #include "kernels/vector_math.h"
@@ -185,14 +186,17 @@ void LinearForward(ConstTensorView x, absl::Span<const LinearOutput> linears, Ro
     const ConstTensorView bias = linears[i].w.bias;
     biases.push_back(bias.data == nullptr ? nullptr : AsF32(bias, memory.bias[i]));
   }
+  // Decode rows' sums have what adapters add already.
+  const bool decode = phase == RowPhase::kDecode;
+  const absl::Span<const Adapted> after = decode ? absl::Span<const Adapted>() : adapted;
   const auto finish = [&](const ProductTile& tile) {
     const LinearOutput& linear = linears[tile.product];
     const float* const bias = biases[tile.product];
     for (int64_t t = 0; bias != nullptr && t < tile.sums.rows; ++t) {
       AddRow(bias + tile.first_column, tile.sums.width, tile.sums.Row<float>(t));
     }
-    for (const Adapted& each : adapted) {
-      if (each.linear == tile.product && phase != RowPhase::kDecode) AddUp(each, tile);
+    for (const Adapted& each : after) {
+      if (each.linear == tile.product) AddUp(each, tile);
     }
     if (linear.residual.data != nullptr) {
       DispatchDType("LinearForward", x.dtype,
@@ -200,7 +204,7 @@ void LinearForward(ConstTensorView x, absl::Span<const LinearOutput> linears, Ro
     }
     Store(tile, linear.y);
   };
-  if (phase == RowPhase::kDecode) return DecodeLinears(x, linears, adapted, finish, stream);
+  if (decode) return DecodeLinears(x, linears, adapted, finish, stream);
   absl::InlinedVector<RightMatrix, 4> w;
   for (const LinearOutput& linear : linears) w.push_back(Transposed(linear.w.values));
   Products(x, w, finish, stream);

@@ -113,7 +113,7 @@ TEST_P(LinearTest, WhatIsStoredIsTheSumsRoundedOnce) {
 TEST_P(LinearTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
   for (const LoraShape& c : kCases) {
     SCOPED_TRACE(c.in);
-    const Problem problem(c, 137, GetParam());
+    const Problem problem(c, 512, GetParam());
     WorkerPool pool({.threads = 1});
     Stream stream(&pool);
     for (RowPhase phase : kPhases) {

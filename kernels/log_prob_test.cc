@@ -139,7 +139,7 @@ TEST_P(LogProbTest, IsAsExactAsThePlainLoops) {
 }
 
 TEST_P(LogProbTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
-  const Problem problem({.rows = 150, .width = 48, .vocab = 301}, GetParam());
+  const Problem problem({.rows = 512, .width = 48, .vocab = 301}, GetParam());
   WorkerPool pool({.threads = 1});
   Stream stream(&pool);
   Results whole(problem);

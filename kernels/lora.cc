@@ -35,9 +35,12 @@ void BackwardSegment(ConstTensorView x, ConstTensorView dy, const LoraView& weig
 
 void CheckLoraSegments(const char* what, absl::Span<const LoraSegment> segments, int64_t rows,
                        int64_t in, int64_t out) {
+  int64_t next = 0;
   for (const LoraSegment& segment : segments) {
-    CHECK(segment.first_row >= 0 && segment.rows >= 0 && segment.first_row + segment.rows <= rows)
+    CHECK(segment.first_row >= next && segment.rows >= 0 &&
+          segment.first_row + segment.rows <= rows)
         << what << ": rows " << segment.first_row << " + " << segment.rows << " of " << rows;
+    next = segment.first_row + segment.rows;
     if (segment.weights.a.data == nullptr) continue;
     CheckShape(what, segment.weights.a, segment.weights.a.rows, in, DType::kF32);
     CheckShape(what, segment.weights.b, out, segment.weights.a.rows, DType::kF32);

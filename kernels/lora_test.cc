@@ -125,7 +125,7 @@ TEST_P(LoraTest, IsAsExactAsThePlainLoops) {
 TEST_P(LoraTest, AnyCutOfTheRowsIntoCallsMakesTheSameBits) {
   for (const LoraShape& c : kCases) {
     SCOPED_TRACE(c.in);
-    const Problem problem(c, 137, GetParam());
+    const Problem problem(c, 512, GetParam());
     const std::vector<RowCut> whole = {{0, problem.rows}};
     WorkerPool pool({.threads = 1});
     Stream stream(&pool);

@@ -22,48 +22,37 @@ constexpr int64_t kWeightsPerTileMax = int64_t{256} << 10;
 const float* Elements(const float* w) { return w; }
 const uint16_t* Elements(const Bf16* w) { return &w->bits; }
 
-// Rows of a product of which all, or none, have one adapter.
-struct Rows {
-  int64_t first;
-  int64_t count;
-  const DecodeAdapter* adapter;  // Or null.
-};
-
-std::vector<Rows> CutRows(int64_t rows, const DecodeLinear& linear) {
-  std::vector<Rows> cut;
+// What is added to each of `rows` rows.
+std::vector<DecodeRowAdapter> AdaptersOfRows(int64_t rows, const DecodeLinear& linear) {
+  std::vector<DecodeRowAdapter> of_rows(rows);
   int64_t next = 0;
   for (const DecodeAdapter& adapter : linear.adapters) {
-    CHECK_GE(adapter.first_row, next);
+    CHECK(adapter.first_row >= next && adapter.first_row + adapter.u.rows <= rows)
+        << "rows " << adapter.first_row << " + " << adapter.u.rows << " of " << rows;
     CheckShape("DecodeProducts u", adapter.u, adapter.u.rows, adapter.b.width, DType::kF32);
     CheckShape("DecodeProducts b", adapter.b, linear.w.rows, adapter.b.width, DType::kF32);
-    if (adapter.first_row > next) cut.push_back({next, adapter.first_row - next, nullptr});
-    if (adapter.u.rows > 0) cut.push_back({adapter.first_row, adapter.u.rows, &adapter});
     next = adapter.first_row + adapter.u.rows;
+    for (int64_t t = 0; t < adapter.u.rows; ++t) {
+      of_rows[adapter.first_row + t] = {adapter.u.Row<float>(t), adapter.b.Row<float>(0),
+                                        adapter.b.width};
+    }
   }
-  CHECK_LE(next, rows);
-  if (next < rows) cut.push_back({next, rows - next, nullptr});
-  return cut;
+  return of_rows;
 }
 
-// The columns [first, first + y.width) of some rows, on the calling thread.
+// The columns [first, first + y.width), on the calling thread.
 template <typename T>
-void DecodeTile(ConstTensorView x, const DecodeLinear& linear, const Rows& rows, int64_t first,
-                TensorView y) {
-  DecodeArguments all = {.x = x.Row<float>(rows.first),
-                         .rows = rows.count,
-                         .w = Elements(linear.w.Row<T>(first)),
-                         .outputs = y.width,
-                         .depth = linear.w.width,
-                         .u = nullptr,
-                         .b = nullptr,
-                         .rank = 0,
-                         .y = y.Row<float>(rows.first),
-                         .y_stride = y.width};
-  if (rows.adapter != nullptr) {
-    all.u = rows.adapter->u.Row<float>(0);
-    all.b = rows.adapter->b.Row<float>(first);
-    all.rank = rows.adapter->b.width;
-  }
+void DecodeTile(ConstTensorView x, ConstTensorView w, const DecodeRowAdapter* adapters,
+                int64_t first, TensorView y) {
+  const DecodeArguments all = {.x = x.Row<float>(0),
+                               .rows = x.rows,
+                               .adapters = adapters,
+                               .w = Elements(w.Row<T>(first)),
+                               .outputs = y.width,
+                               .depth = w.width,
+                               .first_output = first,
+                               .y = y.Row<float>(0),
+                               .y_stride = y.width};
   if constexpr (sizeof(T) == sizeof(float)) {
     ALCHEMIST_SIMD_VERSION(CurrentSimdLevel(), DecodeRowsF32)(all);
   } else {
@@ -107,21 +96,20 @@ void DecodeProducts(ConstTensorView x, absl::Span<const DecodeLinear> linears, F
   if (x.rows == 0) return;
   thread_local Scratch<float> x_scratch;
   const ConstTensorView x_f32 = {AsF32(x, x_scratch), x.rows, x.width, DType::kF32};
-  std::vector<std::vector<Rows>> rows;
+  std::vector<std::vector<DecodeRowAdapter>> adapters;
   for (const DecodeLinear& linear : linears) {
     CHECK_EQ(linear.w.width, x.width);
-    rows.push_back(CutRows(x.rows, linear));
+    adapters.push_back(AdaptersOfRows(x.rows, linear));
   }
   const std::vector<Tile> tiles = CutIntoTiles(linears, stream.pool().threads());
   stream.pool().ParallelFor(static_cast<int64_t>(tiles.size()), [&](int64_t i) {
     thread_local Scratch<float> scratch;
     const auto [product, first, outputs] = tiles[i];
-    const DecodeLinear& linear = linears[product];
+    const ConstTensorView w = linears[product].w;
+    const DecodeRowAdapter* const of_rows = adapters[product].data();
     const TensorView sums = {scratch.Get(x.rows * outputs), x.rows, outputs, DType::kF32};
-    for (const Rows& part : rows[product]) {
-      DispatchDType("DecodeProducts", linear.w.dtype,
-                    [&]<typename T>(T) { DecodeTile<T>(x_f32, linear, part, first, sums); });
-    }
+    DispatchDType("DecodeProducts", w.dtype,
+                  [&]<typename T>(T) { DecodeTile<T>(x_f32, w, of_rows, first, sums); });
     finish({product, 0, first, sums});
   });
 }

@@ -23,8 +23,8 @@ struct DecodeLinear {
   absl::Span<const DecodeAdapter> adapters = {};  // Of rows that ascend and do not overlap.
 };
 
-// x W^T + what adapters add, for each linear, tile by tile. An element's sum runs over `in` and
-// then over the rank in one order, whatever the number of rows. bf16 weights are widened in
+// x W^T + what adapters add, for each linear, tile by tile. An element's sum over `in` and the rank
+// has one order, whatever the other rows and their adapters. bf16 weights are widened in
 // registers: half the bytes take half the time.
 void DecodeProducts(ConstTensorView x,  // [rows, in] f32 or bf16
                     absl::Span<const DecodeLinear> linears, FinishTile finish, Stream& stream);

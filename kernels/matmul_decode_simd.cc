@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kBytesAhead = 8192;
 constexpr int64_t kBytesPerLine = 64;
 
-// sums += kRows rows of x with kOutputs rows of w, for the vectors from `k` on.
+// sums += kRows rows of x with kOutputs rows of w, for the vector at `k`.
 template <int64_t kRows, int64_t kOutputs, typename Weight>
 ALCHEMIST_INLINE void AddVector(const float* x, const Weight* w, int64_t depth, int64_t k,
                                 Vec (&sums)[kRows][kOutputs]) {
@@ -23,16 +23,29 @@ ALCHEMIST_INLINE void AddVector(const float* x, const Weight* w, int64_t depth, 
   }
 }
 
-// kRows rows of x and u with kOutputs rows of W and B. Every element has one vector of sums, over
-// the depth and then the rank, and its own tails, so that its bits do not depend on kRows and
-// kOutputs.
+// One element, whose vectors have been summed up to `k`: their lanes, and what is left.
+template <typename Weight>
+ALCHEMIST_INLINE float Finish(Vec vectors, const float* x, const Weight* w, int64_t k,
+                              int64_t depth, const DecodeRowAdapter& adapter, int64_t output) {
+  const float* const b = adapter.b + output * adapter.rank;
+  int64_t r = 0;
+  for (; r + kLanes <= adapter.rank; r += kLanes) {
+    vectors = MulAdd(Load(adapter.u + r), Load(b + r), vectors);
+  }
+  float sum = ReduceAdd(vectors);
+  for (; k < depth; ++k) sum += x[k] * LoadOne(w + k);
+  for (; r < adapter.rank; ++r) sum += adapter.u[r] * b[r];
+  return sum;
+}
+
+// kRows rows of x with kOutputs rows of W, and what the rows' adapters add. Every element has one
+// vector of sums, over the depth and then the rank, and its own tails, so that its bits do not
+// depend on kRows and kOutputs, nor on the other rows' adapters.
 template <int64_t kRows, int64_t kOutputs, typename Weight>
 ALCHEMIST_INLINE void DecodeBlock(const DecodeArguments<Weight>& a, int64_t t0, int64_t n0) {
   constexpr int64_t kPerLine = kBytesPerLine / sizeof(Weight);
   const float* const x = a.x + t0 * a.depth;
   const Weight* const w = a.w + n0 * a.depth;
-  const float* const u = a.u + t0 * a.rank;
-  const float* const b = a.b + n0 * a.rank;
   Vec sums[kRows][kOutputs] = {};
   int64_t k = 0;
   const Weight* ahead = w + kBytesAhead / sizeof(Weight);
@@ -41,16 +54,11 @@ ALCHEMIST_INLINE void DecodeBlock(const DecodeArguments<Weight>& a, int64_t t0, 
     for (int64_t i = k; i < k + kPerLine; i += kLanes) AddVector(x, w, a.depth, i, sums);
   }
   for (; k + kLanes <= a.depth; k += kLanes) AddVector(x, w, a.depth, k, sums);
-  int64_t r = 0;
-  for (; r + kLanes <= a.rank; r += kLanes) AddVector(u, b, a.rank, r, sums);
   for (int64_t t = 0; t < kRows; ++t) {
+    const DecodeRowAdapter& adapter = a.adapters[t0 + t];
     for (int64_t n = 0; n < kOutputs; ++n) {
-      float sum = ReduceAdd(sums[t][n]);
-      for (int64_t i = k; i < a.depth; ++i) {
-        sum += x[t * a.depth + i] * LoadOne(w + n * a.depth + i);
-      }
-      for (int64_t i = r; i < a.rank; ++i) sum += u[t * a.rank + i] * b[n * a.rank + i];
-      a.y[(t0 + t) * a.y_stride + n0 + n] = sum;
+      a.y[(t0 + t) * a.y_stride + n0 + n] = Finish(sums[t][n], x + t * a.depth, w + n * a.depth, k,
+                                                   a.depth, adapter, a.first_output + n0 + n);
     }
   }
 }

@@ -11,18 +11,24 @@ namespace alchemist {
 // Rows of W that are read side by side. Calls whose `outputs` is a multiple of it are the fastest.
 inline constexpr int64_t kDecodeOutputs = 4;
 
-// y = x w^T + u b^T. Weight: float, or uint16_t, the bits of a bf16.
+// What an adapter adds to one row.
+struct DecodeRowAdapter {
+  const float* u = nullptr;  // [rank]
+  const float* b = nullptr;  // [outputs, rank]
+  int64_t rank = 0;          // 0: none
+};
+
+// A row of y = x w^T + u b^T. Weight: float, or uint16_t, the bits of a bf16.
 template <typename Weight>
 struct DecodeArguments {
   const float* x;  // [rows, depth]
   int64_t rows;
-  const Weight* w;  // [outputs, depth]
+  const DecodeRowAdapter* adapters;  // [rows]
+  const Weight* w;                   // [outputs, depth]
   int64_t outputs;
   int64_t depth;
-  const float* u;  // [rows, rank]
-  const float* b;  // [outputs, rank]
-  int64_t rank;    // 0: no adapter
-  float* y;        // [rows, outputs], rows y_stride apart
+  int64_t first_output;  // Of the adapters' b, where w begins.
+  float* y;              // [rows, outputs], rows y_stride apart
   int64_t y_stride;
 };
 

@@ -1,6 +1,7 @@
 #include "kernels/matmul.h"
 
 #include <algorithm>
+#include <complex>
 #include <filesystem>
 #include <iterator>
 #include <string>
@@ -120,6 +121,31 @@ TEST_P(MatmulTest, WeightGradientIsAsExactAsThePlainLoop) {
   AddWeightGradientReference(As<double>(problem.dy).data(), As<double>(problem.x).data(), 301,
                              shape.in, shape.out, reference.data());
   ExpectWithinTwiceNaive("dw", dw.values(), naive, reference);
+}
+
+TEST(MatmulReferenceTest, GradientsAreThoseOfTheComplexStep) {
+  const MatmulShape shape = {5, 3};
+  constexpr int64_t kRows = 4;
+  const Problem problem(shape, kRows, DType::kF32);
+  const std::vector<double> dy = problem.dy.AsDouble();
+  std::vector<double> dx(kRows * shape.in), dw(shape.out * shape.in);
+  AddInputGradientReference(dy.data(), problem.w.AsDouble().data(), kRows, shape.in, shape.out,
+                            dx.data());
+  AddWeightGradientReference(dy.data(), problem.x.AsDouble().data(), kRows, shape.in, shape.out,
+                             dw.data());
+  using Values = std::vector<std::complex<double>>;
+  const auto loss = [&](const Values& x, const Values& w) {
+    Values y(dy.size());
+    AddProductReference(x.data(), w.data(), kRows, shape.in, shape.out, y.data());
+    std::complex<double> sum = 0;
+    for (size_t i = 0; i < y.size(); ++i) sum += dy[i] * y[i];
+    return sum;
+  };
+  const Values x = As<std::complex<double>>(problem.x), w = As<std::complex<double>>(problem.w);
+  const auto of_x = [&](const Values& point) { return loss(point, w); };
+  const auto of_w = [&](const Values& point) { return loss(x, point); };
+  ExpectSameGradient("dx", dx, ComplexStepGradient(of_x, problem.x.AsDouble()), 100);
+  ExpectSameGradient("dw", dw, ComplexStepGradient(of_w, problem.w.AsDouble()), 100);
 }
 
 // Row counts around the sizes of slices and register blocks, at offsets that move rows within them.

@@ -179,7 +179,7 @@ void ProductOfTile(ConstTensorView x, int64_t product, int64_t first_row, int64_
   }
 }
 
-// Any choice gives the same bits.
+// Any choice gives the same bits. `blocks` are all of the call's.
 int64_t TileRowsFor(const ProductKind& kind, int64_t rows, int64_t columns, int64_t blocks,
                     int64_t threads) {
   const int64_t most = TileRows(kind.called);
@@ -193,15 +193,19 @@ struct Cut {
   ProductKind kind;
   uint64_t id = 0;      // Block's.
   int64_t columns = 0;  // Of a block.
-  int64_t blocks = 0;   // None where the matrix has no columns.
+  int64_t blocks = 0;
   int64_t tile_rows = 0;
   int64_t row_tiles = 0;
   int64_t first_tile = 0;  // Of the call's.
 };
 
-Cut CutOf(ConstTensorView x, const RightMatrix& b, int64_t first_tile, int64_t threads) {
-  CHECK_GT(b.depth, 0);
-  CHECK_EQ(b.depth, x.width);
+int64_t BlocksOf(const RightMatrix& b) {
+  const int64_t columns = ColumnsPerTile(b.depth, b.columns);
+  return (b.columns + columns - 1) / columns;
+}
+
+Cut CutOf(ConstTensorView x, const RightMatrix& b, int64_t first_tile, int64_t call_blocks,
+          int64_t threads) {
   static std::atomic<uint64_t> ids = 0;
   const bool bf16_call = TileRows(DType::kBf16) > 0 && b.transposed && x.dtype == DType::kBf16 &&
                          b.dtype == DType::kBf16;
@@ -212,12 +216,11 @@ Cut CutOf(ConstTensorView x, const RightMatrix& b, int64_t first_tile, int64_t t
               .stored = b.dtype,
               .called = bf16_call ? DType::kBf16 : DType::kF32};
   cut.id = ids.fetch_add(1, std::memory_order_relaxed) + 1;
-  cut.first_tile = first_tile;
-  if (b.columns == 0) return cut;
   cut.columns = ColumnsPerTile(b.depth, b.columns);
-  cut.blocks = (b.columns + cut.columns - 1) / cut.columns;
-  cut.tile_rows = TileRowsFor(cut.kind, x.rows, cut.columns, cut.blocks, threads);
+  cut.blocks = BlocksOf(b);
+  cut.tile_rows = TileRowsFor(cut.kind, x.rows, cut.columns, call_blocks, threads);
   cut.row_tiles = (x.rows + cut.tile_rows - 1) / cut.tile_rows;
+  cut.first_tile = first_tile;
   return cut;
 }
 
@@ -235,10 +238,16 @@ RightMatrix Transposed(ConstTensorView w) {
 void Products(ConstTensorView x, absl::Span<const RightMatrix> b, FinishTile finish,
               Stream& stream) {
   if (x.rows == 0) return;
+  int64_t blocks = 0;
+  for (const RightMatrix& matrix : b) {
+    CHECK(matrix.depth > 0 && matrix.columns > 0) << matrix.depth << " x " << matrix.columns;
+    CHECK_EQ(matrix.depth, x.width);
+    blocks += BlocksOf(matrix);
+  }
   absl::InlinedVector<Cut, 4> cuts;
   int64_t tiles = 0;
   for (const RightMatrix& matrix : b) {
-    cuts.push_back(CutOf(x, matrix, tiles, stream.pool().threads()));
+    cuts.push_back(CutOf(x, matrix, tiles, blocks, stream.pool().threads()));
     tiles += cuts.back().row_tiles * cuts.back().blocks;
   }
   // Tiles of rows within a block of columns: the block stays in cache.
