@@ -75,6 +75,8 @@ v1::RecordRef ToMessage(const RecordDescriptor& record) {
   *message.mutable_revision() = ToMessage(RevisionId{record.identity.adapter_id,
                                                      static_cast<int64_t>(record.identity.revision),
                                                      record.identity.revision_digest});
+  message.set_parent_record(record.parent_record);
+  message.set_parent_tokens(record.parent_tokens);
   message.set_tokens(record.tokens);
   for (const RunDescriptor& run : record.runs) {
     v1::RunRef& run_ref = *message.add_runs();

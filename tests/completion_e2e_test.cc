@@ -379,6 +379,8 @@ TEST_F(StartupE2eTest, TheTrainerRefusesBadFlagsToo) {
   EXPECT_THAT(output({"--passes=0", "--checkpoint_dir=" + directory_}), HasSubstr("--passes"));
   EXPECT_THAT(output({"--replay_items=257", "--checkpoint_dir=" + directory_}),
               HasSubstr("--replay_items: must be at most 256"));
+  EXPECT_THAT(output({"--weight_decay=-1", "--checkpoint_dir=" + directory_}),
+              HasSubstr("--weight_decay: must not be negative"));
   EXPECT_THAT(output({"--runtime_dir=" + directory_}), HasSubstr("--checkpoint_dir"));
   EXPECT_THAT(output({"--offline_items=none.jsonl"}), HasSubstr("--model"));
 }

@@ -6,19 +6,24 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <set>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/file.h"
+#include "base/random.h"
 #include "model/safetensors.h"
 #include "model/tokenizer.h"
 #include "tests/assert_ok.h"
 #include "tests/test_daemons.h"
 #include "tests/test_model.h"
+#include "tools/client/alchemist_client.h"
 #include "tools/client/requests.h"
 
 namespace alchemist {
@@ -116,6 +121,47 @@ TEST_F(FeedbackE2eTest, FeedbackIsTrainedFromTheRecordAndItsStateCanBeFollowed) 
   ASSERT_OK(revisions);
   EXPECT_GE(revisions->size(), 2u);
   EXPECT_TRUE(revisions->back().serving());
+}
+
+// Clients that try again, in any order, two calls at a time (RELIABILITY.md: F3).
+TEST_F(FeedbackE2eTest, WhatIsSentSeveralTimesIsTrainedOnce) {
+  constexpr int kFeedback = 40;
+  ASSERT_OK(daemons_.StartServer());
+  ASSERT_OK(daemons_.StartTrainer());
+  ASSERT_OK(daemons_.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
+  std::vector<v1::SubmitFeedbackRequest> sent;
+  Random random(5);
+  for (int i = 0; i < kFeedback; ++i) {
+    const v1::SubmitFeedbackRequest request =
+        CorrectionOf(Complete(i), absl::StrCat("k", i), absl::StrCat("right ", i));
+    sent.insert(sent.end(), 1 + random.Below(5), request);
+  }
+  for (size_t i = sent.size() - 1; i > 0; --i) {
+    std::swap(sent[i], sent[random.Below(static_cast<int64_t>(i) + 1)]);
+  }
+  std::vector<std::string> answered(sent.size());  // By place in `sent`; each thread its own.
+  const auto send = [&](size_t first) {
+    const auto client = AlchemistClient::Create(absl::StrCat("127.0.0.1:", daemons_.port()));
+    for (size_t i = first; i < sent.size(); i += 2) {
+      const auto response = client->SubmitFeedback(sent[i]);
+      if (response.ok()) answered[i] = response->feedback_id();
+    }
+  };
+  std::thread other([&] { send(1); });
+  send(0);
+  other.join();
+  std::map<std::string, std::string> ids;  // By key.
+  for (size_t i = 0; i < sent.size(); ++i) {
+    ASSERT_NE(answered[i], "");
+    const auto [it, first] = ids.emplace(sent[i].idempotency_key(), answered[i]);
+    EXPECT_EQ(it->second, answered[i]) << sent[i].idempotency_key();
+  }
+  ASSERT_EQ(ids.size(), static_cast<size_t>(kFeedback));
+  std::vector<std::string> all;
+  for (const auto& [key, id] : ids) all.push_back(id);
+  ASSERT_OK(daemons_.WaitForServed(all));
+  ExpectAllDoneOnce(all);
+  EXPECT_EQ(daemons_.client().ListFeedback()->size(), ids.size());
 }
 
 TEST_F(FeedbackE2eTest, AKeyStandsForOneContent) {

@@ -69,7 +69,7 @@ void GradientsE2eTest::GiveFeedback(TestDaemons& daemons, const std::string& rou
     const std::string key = absl::StrCat(round, "-", length);
     prompt_tokens_ += length;
     if (length % 2 == 0) {
-      submit(RatingOf(id, key, 1));  // Its replay is another answer to the same prompt.
+      submit(RatingOf(id, key, 1));  // Its replay shares its prompt, too.
     } else {
       submit(CorrectionOf(id, key + "-a", "right."));
       submit(CorrectionOf(id, key + "-b", "or else this"));  // Two answers to one prompt.

@@ -167,6 +167,38 @@ TEST_F(LifecycleE2eTest, AnotherTrainerFollowsOneThatWasKilled) {
   EXPECT_LE(daemons_.server().CountDescriptors(), descriptors + 1) << daemons_.Logs();
 }
 
+TEST_F(LifecycleE2eTest, BothAreKilledAndEitherStartsFirst) {
+  ASSERT_OK(daemons_.StartServer());
+  ASSERT_OK(daemons_.StartTrainer());
+  ExpectTheLoopCloses();
+  for (const bool server_first : {true, false}) {
+    // Something is under way: a record is lent, or a step is being made.
+    const auto answer = daemons_.client().Complete(GreedyRequest(TestPrompt(40, ++rounds_), 4));
+    ASSERT_OK(answer);
+    const auto feedback = daemons_.client().SubmitFeedback(
+        CorrectionOf(answer->final.completion_id(), absl::StrCat("killed", rounds_), "right"));
+    ASSERT_OK(feedback);
+    for (Process* process : {&daemons_.trainer(), &daemons_.server()}) {
+      process->Signal(SIGKILL);
+      ASSERT_TRUE(process->WaitForExit(TestDaemons::kDeadlineUs));
+    }
+    if (server_first) {
+      ASSERT_OK(daemons_.StartServer());
+      ASSERT_OK(daemons_.StartTrainer());
+    } else {
+      ASSERT_OK(daemons_.StartTrainer());
+      ASSERT_OK(daemons_.StartServer());
+    }
+    ExpectTheLoopCloses();
+    ASSERT_OK(daemons_.WaitForServed({feedback->feedback_id()}));
+  }
+  const auto all = daemons_.client().ListFeedback();
+  ASSERT_OK(all);
+  EXPECT_EQ(all->size(), 5u);
+  for (const v1::Feedback& feedback : *all)
+    EXPECT_EQ(feedback.passes(), 3) << feedback.DebugString();
+}
+
 TEST_F(LifecycleE2eTest, ATrainerThatLostItsCheckpointsGoesOnFromWhatServes) {
   ASSERT_OK(daemons_.StartServer());
   ASSERT_OK(daemons_.StartTrainer());

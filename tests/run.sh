@@ -8,7 +8,7 @@ usage: tests/run.sh [--long] [--config=asan|--config=tsan] [TARGET...]
 Builds and runs the tests of the Bazel targets TARGET (default: //...), also when some of them do
 not build. Prints every skipped test with its reason; a skip that tests/allowed_skips.txt does not
 list is a failure. The last line is
-  N passed, N failed[, N skipped]
+  N passed, N failed, N skipped
 and the exit status is 0 only when nothing failed. The build is kept for the next run; tests always
 run again, because some depend on more than their files (the machine, ALCHEMIST_DATA).
 

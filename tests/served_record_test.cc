@@ -20,6 +20,7 @@
 #include "server/batcher_testing.h"
 #include "server/link_messages.h"
 #include "trainer/prompt_record.h"
+#include "trainer/training_step.h"
 
 namespace alchemist {
 namespace {
@@ -138,6 +139,63 @@ TEST_P(ServedRecordTest, IsBitwiseWhatTheTrainersOwnForwardPassRecords) {
   }
 }
 
+// The reverse: nothing of a lent record is carried along unread.
+TEST_P(ServedRecordTest, AFlippedBitInALeasedPageChangesTheGradient) {
+  constexpr int64_t kRows = 33;
+  TestServingOptions options;
+  options.family = GetParam().family;
+  options.dtype = GetParam().dtype;
+  Lending lending(options);
+  TestServing& serving = lending.serving();
+  const CompletionRequest request = serving.Request(kRows, 3);
+  const v1::RecordRef message = lending.Lend(request);
+  const auto served = lending.Map(message, kRows);
+  ASSERT_TRUE(served.ok()) << served.status();
+
+  TrainingItem item;
+  item.completion_id = "completion";
+  item.prompt_tokens = request.prompt_tokens;
+  Random random(3);
+  item.response_tokens = RandomTokens(4, serving.model().config().vocab, &random);
+  const LoraAdapter& adapter = *serving.revision()->adapter;
+  TestMachine machine;
+  const auto step = TrainingStep::Create(&serving.model(), &serving.layout(), /*rows_max=*/512,
+                                         &machine.device, &machine.stream);
+  ASSERT_TRUE(step.ok()) << step.status();
+  const auto gradient = [&] {
+    AdapterGradients gradients(adapter);
+    const auto outcome = (*step)->Run({{&item, &adapter, &*served}}, &gradients, nullptr);
+    EXPECT_TRUE(outcome.ok()) << outcome.status();
+    EXPECT_EQ(outcome->prompt_rows_read, kRows);
+    return Flatten(gradients);
+  };
+  const std::vector<float> wanted = gradient();
+  const auto expect_used = [&](uint64_t offset, DType dtype, const std::string& what) {
+    // Both types have 8 bits of exponent: the mantissa's top bit is in the element's upper half.
+    std::byte& upper = serving.store().data()[offset + BytesPerElement(dtype) - 2];
+    upper ^= std::byte{0x40};
+    EXPECT_NE(gradient(), wanted) << what;
+    upper ^= std::byte{0x40};
+  };
+  int tensors = 0;
+  for (const v1::LayerRef& layer : message.runs(0).layers()) {
+    for (const v1::TensorRef& tensor : layer.tensors()) {
+      const RowPieces& pieces = served->activations[layer.layer()][tensor.tensor()];
+      expect_used(tensor.offset(), pieces.dtype(),
+                  absl::StrCat("layer ", layer.layer(), " tensor ", tensor.tensor()));
+      ++tensors;
+    }
+  }
+  for (const v1::KvPageRef& page : message.kv_pages()) {
+    const std::string where =
+        absl::StrCat("layer ", page.layer(), " position ", page.first_position());
+    expect_used(page.offset(), GetParam().dtype, where + " k");
+    expect_used(page.offset() + page.bytes() / 2, GetParam().dtype, where + " v");
+  }
+  EXPECT_GE(tensors, 5 * serving.model().config().layers);
+  ExpectSameBits("after all flips back", gradient(), wanted);
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, ServedRecordTest, testing::ValuesIn(kPassTestParams),
                          kPassTestName);
 
@@ -179,6 +237,8 @@ TEST_F(MalformedRecordTest, EveryUntruthIsATypedError) {
   const uint64_t arena_bytes = lending_.reader().info().arena_bytes;
   const Case cases[] = {
       {"other tokens", kInvalid, [](auto& r) { r.set_tokens(kRows - 1); }},
+      {"a parent", kInvalid, [](auto& r) { r.set_parent_record(7); }},
+      {"tokens of no parent", kInvalid, [](auto& r) { r.set_parent_tokens(-1); }},
       {"no runs", kInvalid, [](auto& r) { r.clear_runs(); }},
       {"a run missing at the end", kInvalid, [](auto& r) { r.mutable_runs()->RemoveLast(); }},
       {"a gap between runs", kInvalid, [](auto& r) { r.mutable_runs()->DeleteSubrange(1, 1); }},

@@ -131,8 +131,9 @@ def report(cases):
                 reason = case.reason.replace("\n", "\n    ")
                 lines.append(f"{outcome}: {case.name}{where}: {reason}")
     counts = collections.Counter(case.outcome for case in cases)
-    total = f"{counts[PASSED]} passed, {counts[FAILED]} failed"
-    lines.append(total + (f", {counts[SKIPPED]} skipped" if counts[SKIPPED] else ""))
+    lines.append(
+        f"{counts[PASSED]} passed, {counts[FAILED]} failed, {counts[SKIPPED]} skipped"
+    )
     return lines
 
 

@@ -88,7 +88,7 @@ class SummarizeTest(unittest.TestCase):
             self.result_event("//x:script_test", SCRIPT_XML),
             self.finished_event("SUCCESS"),
         ])
-        self.assertEqual((status, lines), (0, ["2 passed, 0 failed"]))
+        self.assertEqual((status, lines), (0, ["2 passed, 0 failed, 0 skipped"]))
 
     def test_skip_that_is_not_listed_or_has_another_reason_fails(self):
         for self.allowed_skips in ("", "A.Skips needs a GPU\nA.DISABLED_* disabled\n"):
@@ -108,7 +108,7 @@ class SummarizeTest(unittest.TestCase):
             self.unbuilt_event("//x:a_test"),
             self.finished_event("BUILD_FAILURE"),
         ])
-        self.assertEqual((status, lines[-1]), (1, "0 passed, 1 failed"))
+        self.assertEqual((status, lines[-1]), (1, "0 passed, 1 failed, 0 skipped"))
 
     def test_script_that_fails_is_one_failure(self):
         status, lines = self.run_main([
@@ -116,7 +116,7 @@ class SummarizeTest(unittest.TestCase):
             self.finished_event("TESTS_FAILED"),
         ])
         self.assertEqual(lines, ["failed: //tools:a_test: exited with error code 3",
-                                 "0 passed, 1 failed"])
+                                 "0 passed, 1 failed, 0 skipped"])
         self.assertEqual(status, 1)
 
     def test_binary_that_fails_after_its_last_case_is_a_failure(self):
@@ -124,14 +124,14 @@ class SummarizeTest(unittest.TestCase):
             self.result_event("//x:a_test", PASSING_XML, "FAILED"),
             self.finished_event("TESTS_FAILED"),
         ])
-        self.assertEqual(lines[-1], "1 passed, 1 failed")
+        self.assertEqual(lines[-1], "1 passed, 1 failed, 0 skipped")
 
     def test_time_out_is_one_failure(self):
         _, lines = self.run_main([
             self.result_event("//x:a_test", SCRIPT_XML, "TIMEOUT"),
             self.finished_event("TESTS_FAILED"),
         ])
-        self.assertEqual(lines[-1], "0 passed, 1 failed")
+        self.assertEqual(lines[-1], "0 passed, 1 failed, 0 skipped")
         self.assertIn("TIMEOUT", lines[0])
 
     def test_binary_without_a_case_is_a_failure_but_an_empty_shard_is_not(self):
@@ -144,14 +144,14 @@ class SummarizeTest(unittest.TestCase):
             self.finished_event("SUCCESS"),
         ])
         self.assertEqual(lines, ["failed: //x:empty_test: it ran no test case",
-                                 "1 passed, 1 failed"])
+                                 "1 passed, 1 failed, 0 skipped"])
 
     def test_unreadable_xml_is_a_failure(self):
         _, lines = self.run_main([
             self.result_event("//x:a_test", "<testsuites>"),
             self.finished_event("SUCCESS"),
         ])
-        self.assertEqual(lines[-1], "0 passed, 1 failed")
+        self.assertEqual(lines[-1], "0 passed, 1 failed, 0 skipped")
 
     def test_any_other_end_of_bazel_is_a_failure(self):
         for name in ("BUILD_FAILURE", "NO_TESTS_FOUND", "INTERRUPTED"):
@@ -159,15 +159,15 @@ class SummarizeTest(unittest.TestCase):
                 self.result_event("//x:a_test", PASSING_XML),
                 self.finished_event(name),
             ])
-            self.assertEqual((status, lines[-1]), (1, "1 passed, 1 failed"))
+            self.assertEqual((status, lines[-1]), (1, "1 passed, 1 failed, 0 skipped"))
             self.assertIn(name, lines[0])
 
     def test_bazel_that_was_killed_is_a_failure(self):
         events = [self.result_event("//x:a_test", PASSING_XML), self.finished_event("SUCCESS")]
         _, lines = self.run_main(events, cut_bytes=10)
-        self.assertEqual(lines[-1], "1 passed, 1 failed")
+        self.assertEqual(lines[-1], "1 passed, 1 failed, 0 skipped")
         _, lines = self.run_main([])
-        self.assertEqual(lines[-1], "0 passed, 1 failed")
+        self.assertEqual(lines[-1], "0 passed, 1 failed, 0 skipped")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/digest.h"
 #include "base/flags.h"
 #include "base/status.h"
 #include "tools/client/alchemist_client.h"
@@ -16,7 +18,10 @@
 ABSL_FLAG(std::string, server, "127.0.0.1:50051", "Address of the server.");
 ABSL_FLAG(int64_t, max_tokens, 64, "complete: tokens at most.");
 ABSL_FLAG(double, temperature, 0, "complete: 0 is greedy.");
-ABSL_FLAG(std::string, key, "", "correct, rate: idempotency key; the same key counts once.");
+ABSL_FLAG(
+    std::string, key, "",
+    "correct, rate: idempotency key; the same key counts once. Without one, the same words about "
+    "the same completion do.");
 
 namespace alchemist {
 namespace {
@@ -32,7 +37,9 @@ constexpr char kUsage[] = R"(Talks to a running alchemist-server.
   alchemistctl rollback NUMBER            serves an older revision
   alchemistctl pin | unpin                stops or allows the swap of revisions
   alchemistctl pause | resume             training
-  alchemistctl inspect store|adapters|link|steps
+  alchemistctl inspect store|adapters|link
+  alchemistctl inspect steps              lines "step BEGIN_US US DECODE_ROWS PROMPT_ROWS" and
+                                          "wait END_US US", of a request for its first step
 )";
 
 using Arguments = std::vector<std::string>;
@@ -51,8 +58,9 @@ absl::Status Complete(AlchemistClient& client, const Arguments& arguments) {
 }
 
 absl::Status Submit(AlchemistClient& client, v1::SubmitFeedbackRequest request) {
-  const std::string key = absl::GetFlag(FLAGS_key);
-  request.set_idempotency_key(key.empty() ? absl::StrCat("ctl-", request.completion_id()) : key);
+  std::string key = absl::GetFlag(FLAGS_key);
+  if (key.empty()) key = absl::StrCat("ctl-", Sha256Hex(request.SerializeAsString()));
+  request.set_idempotency_key(key);
   ASSIGN_OR_RETURN(const v1::SubmitFeedbackResponse response, client.SubmitFeedback(request));
   std::cout << response.ShortDebugString() << "\n";
   return absl::OkStatus();
@@ -114,6 +122,12 @@ absl::Status Inspect(AlchemistClient& client, const Arguments& arguments) {
   return absl::OkStatus();
 }
 
+// A command that the server answers with nothing says what it did.
+absl::Status Say(absl::Status status, absl::string_view what) {
+  if (status.ok()) std::cout << what << "\n";
+  return status;
+}
+
 struct Command {
   size_t arguments;  // Its own name included.
   std::function<absl::Status(AlchemistClient&, const Arguments&)> run;
@@ -128,12 +142,24 @@ absl::Status Run(const Arguments& arguments) {
       {"status", {1, Status}},
       {"revisions", {1, Revisions}},
       {"rollback", {2, Rollback}},
-      {"pin", {1, [](AlchemistClient& client, const Arguments&) { return client.Pin(true); }}},
-      {"unpin", {1, [](AlchemistClient& client, const Arguments&) { return client.Pin(false); }}},
+      {"pin",
+       {1,
+        [](AlchemistClient& client, const Arguments&) {
+          return Say(client.Pin(true), "pinned: what serves now goes on serving");
+        }}},
+      {"unpin",
+       {1,
+        [](AlchemistClient& client, const Arguments&) {
+          return Say(client.Pin(false), "unpinned: new revisions serve");
+        }}},
       {"pause",
-       {1, [](AlchemistClient& client, const Arguments&) { return client.PauseTraining(); }}},
+       {1,
+        [](AlchemistClient& client, const Arguments&) {
+          return Say(client.PauseTraining(), "training is paused; feedback is kept");
+        }}},
       {"resume",
-       {1, [](AlchemistClient& client, const Arguments&) { return client.ResumeTraining(); }}},
+       {1, [](AlchemistClient& client,
+              const Arguments&) { return Say(client.ResumeTraining(), "training goes on"); }}},
       {"inspect", {2, Inspect}},
   };
   const auto command = arguments.empty() ? commands.end() : commands.find(arguments[0]);

@@ -73,6 +73,8 @@ RecordDescriptor DescriptorOf(const v1::RecordRef& message) {
   descriptor.identity.adapter_id = message.revision().adapter_id();
   descriptor.identity.revision = message.revision().number();
   descriptor.identity.revision_digest = message.revision().digest();
+  descriptor.parent_record = message.parent_record();
+  descriptor.parent_tokens = message.parent_tokens();
   descriptor.tokens = message.tokens();
   for (const v1::RunRef& run_ref : message.runs()) {
     RunDescriptor& run = descriptor.runs.emplace_back();
@@ -105,6 +107,11 @@ absl::StatusOr<PromptRecord> MapServedRecord(const StoreReader& reader,
   if (descriptor.tokens != rows) {
     return absl::InvalidArgumentError(
         absl::StrCat("record: ", descriptor.tokens, " tokens, the prompt has ", rows));
+  }
+  if (descriptor.parent_record != 0 || descriptor.parent_tokens != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("record: goes on from record ", descriptor.parent_record, ", token ",
+                     descriptor.parent_tokens, "; shared prefixes are not known yet"));
   }
   PromptRecord record;
   record.activations.resize(layout.layers() + 1);

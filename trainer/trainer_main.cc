@@ -122,6 +122,17 @@ absl::StatusOr<TrainerOptions> OptionsFromFlags() {
       return absl::InvalidArgumentError(absl::StrCat("--", name, ": must be above 0"));
     }
   }
+  for (const auto& [name, value] : std::initializer_list<std::pair<const char*, double>>{
+           {"weight_decay", options.optimizer.adamw.weight_decay},
+           {"done_loss", options.done_loss},
+           {"drift_max", options.drift_max},
+           {"repeat_drift_max", options.repeat_drift_max},
+           {"replay_items", static_cast<double>(options.batch.replay_items_min)},
+           {"own_record_bytes", static_cast<double>(options.own_record_bytes)}}) {
+    if (!(value >= 0)) {
+      return absl::InvalidArgumentError(absl::StrCat("--", name, ": must not be negative"));
+    }
+  }
   for (const auto& [name, value] : std::initializer_list<std::pair<const char*, int64_t>>{
            {"replay_items", options.batch.replay_items_min},
            {"batch_items", options.batch.items_max}}) {

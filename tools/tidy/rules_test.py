@@ -247,10 +247,12 @@ class TextRulesTest(unittest.TestCase):
         silencer = "__attribute__((no_" + "sanitize(\"thread\")))\n"
         self.assertEqual(messages(text_rules.check_suppressions, tree_of(
             base__a_cc=silencer, base__a_supp="race:libgrpc\n",
-            tests__tsan_supp="# alchemist\nrace:libgrpc\nrace:alchemist::Store\n")), [
-                "base/a.supp:0: suppressions belong in tests/",
+            tests__tsan_supp=("# alchemist\nrace:libgrpc\n"
+                              "race:alchemist::Store\nrace:ServingLoop\n"))), [
+                "base/a.supp:0: suppressions belong in tests/tsan.supp",
                 "tests/tsan.supp:3: suppressions are for libraries, not for our code",
-                "base/a.cc:1: silences a sanitizer; only tests/*.supp may",
+                "tests/tsan.supp:4: suppressions are for libraries, not for our code",
+                "base/a.cc:1: silences a sanitizer; only tests/tsan.supp may",
             ])
 
     def test_headers_open_with_a_comment_and_have_their_guard(self):

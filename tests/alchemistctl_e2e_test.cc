@@ -1,0 +1,76 @@
+// What somebody at a terminal gets from alchemistctl, beside what its commands do.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/assert_ok.h"
+#include "tests/test_daemons.h"
+#include "tests/test_model.h"
+#include "tools/client/requests.h"
+#include "tools/daemons/process.h"
+
+namespace alchemist {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class AlchemistctlE2eTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { ASSERT_OK(WriteTestModel(ModelFamily::kLlama, ModelDirectory())); }
+  static std::string ModelDirectory() { return ::testing::TempDir() + "/model"; }
+
+  // Runs it to its end; returns all it printed.
+  std::string Output(std::vector<std::string> arguments, int exit_code = 0) {
+    Process::Options options;
+    options.command = {ProgramPath("tools/alchemistctl"),
+                       absl::StrCat("--server=127.0.0.1:", daemons_.port())};
+    options.command.insert(options.command.end(), arguments.begin(), arguments.end());
+    options.log_path =
+        absl::StrCat(::testing::TempDir(), "/ctl-", daemons_.port(), "-", ++runs_, ".log");
+    auto process = Process::Start(std::move(options));
+    EXPECT_OK(process);
+    if (!process.ok()) return "";
+    EXPECT_TRUE((*process)->WaitForExit(TestDaemons::kDeadlineUs));
+    EXPECT_TRUE((*process)->exited_with(exit_code)) << (*process)->Log();
+    return (*process)->Log();
+  }
+
+  TestDaemons daemons_{ModelDirectory()};
+  int runs_ = 0;
+};
+
+TEST_F(AlchemistctlE2eTest, TheSameWordsCountOnceAndOthersAreNewFeedback) {
+  ASSERT_OK(daemons_.StartServer());
+  const auto answer = daemons_.client().Complete(GreedyRequest(TestPrompt(20, 1), 4));
+  ASSERT_OK(answer);
+  const std::string id = answer->final.completion_id();
+  EXPECT_THAT(Output({"rate", id, "-1"}), Not(HasSubstr("DUPLICATE")));
+  EXPECT_THAT(Output({"rate", id, "-1"}), HasSubstr("DUPLICATE"));
+  EXPECT_THAT(Output({"rate", id, "+1"}), Not(HasSubstr("DUPLICATE"))) << "a changed mind";
+  EXPECT_THAT(Output({"correct", id, " right"}), Not(HasSubstr("DUPLICATE")));
+  EXPECT_THAT(Output({"correct", id, " right"}), HasSubstr("DUPLICATE"));
+  EXPECT_THAT(Output({"--key=mine", "correct", id, " right"}), Not(HasSubstr("DUPLICATE")));
+  EXPECT_THAT(Output({"--key=mine", "rate", id, "+1"}, /*exit_code=*/1),
+              HasSubstr("ALREADY_EXISTS"));
+  const auto all = daemons_.client().ListFeedback();
+  ASSERT_OK(all);
+  EXPECT_EQ(all->size(), 4u);
+}
+
+TEST_F(AlchemistctlE2eTest, EveryCommandSaysWhatItDid) {
+  ASSERT_OK(daemons_.StartServer());
+  for (const char* command : {"pin", "unpin", "pause", "resume"}) {
+    EXPECT_NE(Output({command}), "") << command;
+  }
+  EXPECT_THAT(Output({"status"}), HasSubstr("trainer"));
+  EXPECT_THAT(Output({"rollback", "x"}, /*exit_code=*/1), HasSubstr("number"));
+  EXPECT_THAT(Output({"no-such-command"}, /*exit_code=*/1), HasSubstr("--help"));
+}
+
+}  // namespace
+}  // namespace alchemist
