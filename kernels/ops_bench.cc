@@ -211,7 +211,12 @@ void RegisterElementwise(Operands<T>& o, Stream& stream, double bytes) {
   const absl::Span<const int32_t> tokens = absl::MakeConstSpan(o.positions).first(kRows);
   Report(Name<T>("embedding_forward_512"), "GB/s", row * 2 * sizeof(T), bytes,
          [=, &o, &stream] { EmbeddingForward(tokens, o.head.view(), o.rows.view(), stream); });
+  // `positions` name rows 0, 1, 2, ...: copies as the last layer's, of all of them.
+  Report(Name<T>("gather_rows_512"), "GB/s", row * 2 * sizeof(T), bytes,
+         [=, &o, &stream] { GatherRows(o.x.view(), tokens, o.rows.view(), stream); });
   if constexpr (DTypeOf<T>::kValue != DType::kF32) return;  // The others know f32 alone.
+  Report("scatter_add_rows_512", "GB/s", row * 12, bytes,
+         [=, &o, &stream] { ScatterAddRows(o.dx.view(), tokens, o.sums.view(), stream); });
   Report("embedding_backward_512", "GB/s", row * 12, bytes,
          [=, &o, &stream] { EmbeddingBackward(tokens, o.dx.view(), o.table.view(), stream); });
   std::fill(o.moment.values().begin(), o.moment.values().end(), 0.0f);  // Squares: none negative.

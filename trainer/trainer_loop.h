@@ -29,7 +29,7 @@ namespace alchemist {
 struct TrainerOptions {
   BatchLimits batch;
   OptimizerOptions optimizer;
-  int64_t passes_max = 20;
+  int64_t passes_max = 40;
   double done_loss = 0.02;        // An item whose loss is below needs no further pass.
   double drift_max = 2.0;         // Of a record that a first pass reads,
   double repeat_drift_max = 0.0;  // and of one that a later pass or a replay reads.
