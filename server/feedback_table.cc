@@ -91,7 +91,7 @@ absl::StatusOr<AddedFeedback> FeedbackTable::Add(const NewFeedback& feedback) {
   ASSIGN_OR_RETURN(const CompletionRow completion, completions_->Find(feedback.completion_id));
   const std::string prompt_key = PromptKey(completion);
   RETURN_IF_ERROR(Insert(feedback, payload_digest, prompt_key));
-  RETURN_IF_ERROR(Supersede(feedback));
+  RETURN_IF_ERROR(Supersede(feedback, prompt_key));
   if (feedback.rating != 1)
     RETURN_IF_ERROR(replay_->OnDispute(prompt_key, feedback.is_correction()));
   ASSIGN_OR_RETURN(FeedbackRow row, Get(feedback.feedback_id));
@@ -114,14 +114,22 @@ absl::Status FeedbackTable::Insert(const NewFeedback& feedback, absl::string_vie
   return query.Run();
 }
 
-// Lets a correction win over the ratings of its completion, whichever came first.
-absl::Status FeedbackTable::Supersede(const NewFeedback& feedback) {
+// Lets a correction win over the ratings of its completion, whichever came first, and over earlier
+// corrections of its prompt that are still to be trained.
+absl::Status FeedbackTable::Supersede(const NewFeedback& feedback, absl::string_view prompt_key) {
   if (feedback.is_correction()) {
     ASSIGN_OR_RETURN(
-        Query query,
+        Query ratings,
         database_->Prepare("UPDATE feedback SET trainable = 0, superseded_by = ?1 "
                            "WHERE completion_id = ?2 AND rating <> 0 AND trainable = 1"));
-    return query.Bind(feedback.feedback_id, feedback.completion_id).Run();
+    RETURN_IF_ERROR(ratings.Bind(feedback.feedback_id, feedback.completion_id).Run());
+    if (!IsTrainable(feedback)) return absl::OkStatus();
+    ASSIGN_OR_RETURN(
+        Query corrections,
+        database_->Prepare("UPDATE feedback SET trainable = 0, superseded_by = ?1 "
+                           "WHERE prompt_key = ?2 AND rating = 0 AND trainable = 1 AND done = 0 "
+                           "AND feedback_id <> ?1"));
+    return corrections.Bind(feedback.feedback_id, prompt_key).Run();
   }
   if (!IsTrainable(feedback)) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::string correction, FindCorrection(feedback.completion_id));

@@ -45,7 +45,8 @@ class FeedbackTable {
   // Admits feedback once per (tenant, idempotency key). ALREADY_EXISTS when the key came with other
   // content, NOT_FOUND when the completion is not in the log. A correction takes the place of all
   // ratings of its completion, those before and those after it; a rating of +1 that comes
-  // after is admitted as kRejected and says why.
+  // after is admitted as kRejected and says why. It also takes the place of earlier corrections of
+  // its prompt that are not done: two would pull the model to and fro.
   absl::StatusOr<AddedFeedback> Add(const NewFeedback& feedback);
 
   absl::StatusOr<FeedbackRow> Get(absl::string_view feedback_id);  // Or NOT_FOUND.
@@ -74,7 +75,7 @@ class FeedbackTable {
   absl::StatusOr<std::string> FindCorrection(absl::string_view completion_id);
   absl::Status Insert(const NewFeedback& feedback, absl::string_view payload_digest,
                       absl::string_view prompt_key);
-  absl::Status Supersede(const NewFeedback& feedback);
+  absl::Status Supersede(const NewFeedback& feedback, absl::string_view prompt_key);
 
   SqliteDatabase* const database_;
   CompletionTable* const completions_;

@@ -163,6 +163,22 @@ TEST_F(FeedbackTableTest, ACorrectionWinsOverALaterRating) {
   EXPECT_THAT(Unfinished(), ElementsAre("fb-correction"));
 }
 
+TEST_F(FeedbackTableTest, ALaterCorrectionOfThePromptEndsTheEarlierOnesTraining) {
+  CompletionRow again = TestCompletion("cmpl-again");
+  again.prompt_tokens = TestCompletion("cmpl-1").prompt_tokens;
+  ASSERT_TRUE(AddCompletion(log_.get(), again).ok());
+  Add(TestCorrection("fb-done", "cmpl-1", "text"));
+  ASSERT_TRUE(RecordPasses({{"fb-done", 8, TrainingEnd::kDone}}).ok());
+  Add(TestCorrection("fb-1", "cmpl-1", "text"));
+  Add(TestCorrection("fb-other", "cmpl-2", "text"));
+  Add(TestCorrection("fb-2", "cmpl-again", "better"));
+  EXPECT_THAT(Unfinished(), ElementsAre("fb-other", "fb-2"));
+  EXPECT_EQ(Get("fb-1").superseded_by, "fb-2");
+  EXPECT_EQ(Get("fb-done").superseded_by, "") << "it had its passes";
+  Add(TestRating("fb-bad", "cmpl-1", -1));
+  EXPECT_THAT(Unfinished(), ElementsAre("fb-other", "fb-2"));
+}
+
 TEST_F(FeedbackTableTest, ListsAndResendsInPagesInTheOrderOfAdmission) {
   for (int i = 1; i <= 5; ++i) Add(TestRating(absl::StrCat("fb-", i), "cmpl-1", 1));
   ASSERT_TRUE(RecordPasses({{"fb-2", 8, TrainingEnd::kDone}}).ok());

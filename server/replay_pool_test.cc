@@ -277,6 +277,8 @@ TEST_F(ReplayedCorrectionsTest, ABadRatingAgreesWithTheCorrection) {
 // Its passes are over, but a rollback has undone them.
 TEST_F(ReplayedCorrectionsTest, ACorrectionThatWasRolledBackDisputesNothing) {
   Run([](FeedbackLog& l) -> absl::Status {
+    // Done: a later correction does not end its training.
+    RETURN_IF_ERROR(l.feedback().RecordPasses({{{"fb-1", 8, TrainingEnd::kDone}}}));
     CompletionRow again = TestCompletion("cmpl-again");
     again.prompt_tokens = TestCompletion("cmpl-1").prompt_tokens;
     RETURN_IF_ERROR(l.completions().Add(again));

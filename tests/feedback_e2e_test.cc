@@ -251,6 +251,29 @@ TEST_F(FeedbackE2eTest, ACorrectionWinsOverARating) {
   EXPECT_THAT(superseded->reason(), HasSubstr(correction));
 }
 
+TEST_F(FeedbackE2eTest, ALaterCorrectionOfAPromptEndsTheEarliersTraining) {
+  constexpr int kManyPasses = 40;
+  ASSERT_OK(daemons_.StartServer());
+  ASSERT_OK(daemons_.StartTrainer(
+      {.flags = {absl::StrCat("--passes=", kManyPasses), "--pass_interval_ms=50"}}));
+  ASSERT_OK(daemons_.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
+  const std::string first =
+      Submit(CorrectionOf(Complete(1), "a", "right"), v1::DISPOSITION_RECORD_HELD);
+  ASSERT_OK(daemons_.WaitFor("a pass over the first", [&] {
+    const auto feedback = daemons_.client().GetFeedback(first);
+    return feedback.ok() && feedback->passes() > 0;
+  }));
+  const std::string second =
+      Submit(CorrectionOf(Complete(1), "b", "better"), v1::DISPOSITION_RECORD_HELD);
+  ASSERT_OK(daemons_.WaitForServed({second}));
+  const auto superseded = daemons_.client().GetFeedback(first);
+  ASSERT_OK(superseded);
+  EXPECT_EQ(superseded->state(), v1::FEEDBACK_STATE_STORED);
+  EXPECT_LT(superseded->passes(), kManyPasses);
+  EXPECT_THAT(superseded->reason(), HasSubstr(second));
+  ASSERT_OK(daemons_.WaitUntilNothingIsHeld());
+}
+
 TEST_F(FeedbackE2eTest, FeedbackWithoutItsRecordIsTrainedByRunningThePrompt) {
   // Room for the records of a few prompts only.
   ASSERT_OK(

@@ -39,7 +39,7 @@ class GradientsE2eTest : public ::testing::Test {
                    const std::string& computed_in);
 
   // Completions of prompts of every length, each with feedback; waits until it is all done.
-  void GiveFeedback(TestDaemons& daemons, const std::string& round, uint64_t seed);
+  void GiveFeedback(TestDaemons& daemons, int64_t round);
   void CompareWithOffline(const TestDaemons& daemons, const std::string& model_directory,
                           const std::string& dtype, const std::string& dump,
                           const std::string& step);
@@ -50,7 +50,7 @@ class GradientsE2eTest : public ::testing::Test {
   std::set<std::string> adapters_;  // Digests that the items of the steps were computed at.
 };
 
-void GradientsE2eTest::GiveFeedback(TestDaemons& daemons, const std::string& round, uint64_t seed) {
+void GradientsE2eTest::GiveFeedback(TestDaemons& daemons, int64_t round) {
   // All items are there before the first step, so that batches mix lengths.
   ASSERT_OK(daemons.client().PauseTraining());
   std::vector<std::string> ids;
@@ -62,17 +62,16 @@ void GradientsE2eTest::GiveFeedback(TestDaemons& daemons, const std::string& rou
   };
   for (const int64_t length : kPromptLengths) {
     const auto answer =
-        daemons.client().Complete(GreedyRequest(TestPrompt(length, seed + length), 12));
+        daemons.client().Complete(GreedyRequest(TestPrompt(length, 1000 * round + length), 12));
     ASSERT_OK(answer);
     EXPECT_TRUE(answer->final.recorded());
     const std::string& id = answer->final.completion_id();
     const std::string key = absl::StrCat(round, "-", length);
     prompt_tokens_ += length;
-    if (length % 2 == 0) {
-      submit(RatingOf(id, key, 1));  // Its replay shares its prompt, too.
+    if ((length + round) % 2 == 0) {
+      submit(RatingOf(id, key, 1));  // And it is replayed: two answers to one prompt.
     } else {
-      submit(CorrectionOf(id, key + "-a", "right."));
-      submit(CorrectionOf(id, key + "-b", "or else this"));  // Two answers to one prompt.
+      submit(CorrectionOf(id, key, "right."));
     }
   }
   ASSERT_OK(daemons.client().ResumeTraining());
@@ -138,10 +137,10 @@ void GradientsE2eTest::RunAllSteps(const std::string& model_directory, const std
                  "--learning_rate=0.01", "--passes=2"}}));
   ASSERT_OK(daemons.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
 
-  GiveFeedback(daemons, "first", 1000);  // At revision 0, where B is 0.
+  GiveFeedback(daemons, 1);  // At revision 0, where B is 0.
   ASSERT_FALSE(HasFatalFailure());
   ASSERT_OK(daemons.WaitForRevision(1));
-  GiveFeedback(daemons, "second", 2000);  // At a revision that was trained.
+  GiveFeedback(daemons, 2);  // At a revision that was trained.
   ASSERT_FALSE(HasFatalFailure());
 
   const auto served = daemons.client().GetStatus();

@@ -6,16 +6,23 @@
 
 namespace alchemist {
 
-bool ItemPool::Add(PooledItem item, std::optional<PooledItem>* superseded) {
+namespace {
+
+bool Supersedes(const TrainingItem& correction, const TrainingItem& earlier) {
+  return earlier.is_correction ? earlier.prompt_tokens == correction.prompt_tokens
+                               : earlier.completion_id == correction.completion_id;
+}
+
+}  // namespace
+
+bool ItemPool::Add(PooledItem item, std::vector<PooledItem>* superseded) {
   if (items_.contains(item.item.item_id)) return false;
-  if (item.item.is_correction) {
-    const auto rating = std::find_if(items_.begin(), items_.end(), [&](const auto& entry) {
-      return !entry.second->item.is_correction &&
-             entry.second->item.completion_id == item.item.completion_id;
-    });
-    if (rating != items_.end()) {
-      *superseded = std::move(*rating->second);
-      items_.erase(rating);
+  for (auto it = items_.begin(); item.item.is_correction && it != items_.end();) {
+    if (Supersedes(item.item, it->second->item)) {
+      superseded->push_back(std::move(*it->second));
+      it = items_.erase(it);
+    } else {
+      ++it;
     }
   }
   item.turn = next_turn_++;

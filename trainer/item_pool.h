@@ -39,8 +39,9 @@ struct PooledItem {
 class ItemPool {
  public:
   // Adds an item; false, and no change, when one of its id is there. A correction takes the place
-  // of a rating of the same completion, which is handed back in `superseded`.
-  bool Add(PooledItem item, std::optional<PooledItem>* superseded);
+  // of ratings of its completion and of earlier corrections of its prompt: two would pull the model
+  // to and fro. They are handed back in `superseded`.
+  bool Add(PooledItem item, std::vector<PooledItem>* superseded);
 
   // What is due at `now_us`; at least one item when any is: a single one may exceed tokens_max.
   std::vector<PooledItem*> NextBatch(const BatchLimits& limits, int64_t now_us);

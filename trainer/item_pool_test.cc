@@ -28,12 +28,12 @@ std::vector<std::string> Ids(const std::vector<PooledItem*>& batch) {
 class ItemPoolTest : public testing::Test {
  protected:
   bool Add(PooledItem item) {
-    superseded_.reset();
+    superseded_.clear();
     return pool_.Add(std::move(item), &superseded_);
   }
 
   ItemPool pool_;
-  std::optional<PooledItem> superseded_;
+  std::vector<PooledItem> superseded_;
 };
 
 TEST_F(ItemPoolTest, FirstPassesComeInOrderOfArrivalBeforeAnyLaterPass) {
@@ -108,23 +108,23 @@ TEST_F(ItemPoolTest, ACorrectionTakesTheRatingsPlace) {
   correction.item.is_correction = true;
   ASSERT_TRUE(Add(Item("other")));
   ASSERT_TRUE(Add(std::move(rating)));
-  EXPECT_FALSE(superseded_.has_value());
+  EXPECT_TRUE(superseded_.empty());
   ASSERT_TRUE(Add(std::move(correction)));
-  ASSERT_TRUE(superseded_.has_value());
-  EXPECT_EQ(superseded_->item.item_id, "rating");
-  EXPECT_EQ(superseded_->lease->lease_id, 7u) << "so that it can be given back";
+  ASSERT_EQ(superseded_.size(), 1u);
+  EXPECT_EQ(superseded_[0].item.item_id, "rating");
+  EXPECT_EQ(superseded_[0].lease->lease_id, 7u) << "so that it can be given back";
   EXPECT_THAT(Ids(pool_.NextBatch({}, kLater)), ElementsAre("other", "correction"));
 }
 
-TEST_F(ItemPoolTest, TwoCorrectionsOfOneCompletionStay) {
-  for (const char* id : {"first", "second"}) {
+TEST_F(ItemPoolTest, ALaterCorrectionOfThePromptTakesTheEarliersPlace) {
+  for (const char* id : {"first", "second", "other"}) {
     PooledItem correction = Item(id);
-    correction.item.completion_id = "same";
     correction.item.is_correction = true;
+    correction.item.prompt_tokens[0] = id[0] == 'o' ? 1 : 2;
     ASSERT_TRUE(Add(std::move(correction)));
-    EXPECT_FALSE(superseded_.has_value());
+    EXPECT_EQ(superseded_.size(), id[0] == 's' ? 1u : 0u) << id;
   }
-  EXPECT_EQ(pool_.size(), 2);
+  EXPECT_THAT(Ids(pool_.NextBatch({}, kLater)), ElementsAre("second", "other"));
 }
 
 TEST_F(ItemPoolTest, AnItemThatMadeAPassWaitsBeforeItsNext) {

@@ -124,16 +124,16 @@ absl::Status TrainerLoop::OnItem(const v1::FeedbackItem& message) {
     unpublished_ = true;  // The next progress tells the server.
     return absl::OkStatus();
   }
-  std::optional<PooledItem> superseded;
+  std::vector<PooledItem> superseded;
   std::optional<RecordDescriptor> lease = pooled.lease;
   if (!pool_.Add(std::move(pooled), &superseded)) {
     PooledItem twice;
     twice.lease = std::move(lease);
     ReleaseAll(twice);
   }
-  if (superseded.has_value()) {
-    ReleaseAll(*superseded);
-    parts_.state->MarkDone(superseded->item.item_id);
+  for (PooledItem& item : superseded) {
+    ReleaseAll(item);
+    parts_.state->MarkDone(item.item.item_id);
   }
   return absl::OkStatus();
 }
