@@ -179,6 +179,7 @@ absl::StatusOr<std::set<int64_t>> AdapterRegistry::Kept(FeedbackLog& log) const 
                    log.revisions().Newest(kDefaultAdapter, options_.revisions_kept));
   std::set<int64_t> kept(newest.begin(), newest.end());
   kept.insert(adapter.serving.number);
+  kept.insert(0);  // The model as it came, whatever was learned since.
   return kept;
 }
 

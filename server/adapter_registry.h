@@ -45,7 +45,7 @@ class AdapterRegistry {
     uint64_t adapter_seed = 1;
     int64_t session_revision_us = 300'000'000;
     int64_t sessions_max = 100'000;
-    int64_t revisions_kept = 16;  // The newest; the serving one and those in use are kept beside.
+    int64_t revisions_kept = 16;  // The newest; the first, the serving and those in use beside.
   };
 
   // Makes the folders and, at first start, revision 0; removes directories that are not kept; loads

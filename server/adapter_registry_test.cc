@@ -145,7 +145,7 @@ TEST_F(AdapterRegistryTest, ADirectoryWithoutARowIsRemovedAtTheStart) {
   EXPECT_TRUE(std::filesystem::is_empty(directory_ + "/incoming"));
 }
 
-TEST_F(AdapterRegistryTest, TheNewestAndTheServingRevisionAreKept) {
+TEST_F(AdapterRegistryTest, TheFirstTheNewestAndTheServingRevisionAreKept) {
   options_.revisions_kept = 2;
   ASSERT_TRUE(Open().ok());
   for (const char* name : {"1", "2", "3", "4"}) {
@@ -156,7 +156,7 @@ TEST_F(AdapterRegistryTest, TheNewestAndTheServingRevisionAreKept) {
                 return log.revisions().SetServing(kDefaultAdapter, 1);
               }).ok());
   ASSERT_TRUE(Open().ok());
-  EXPECT_THAT(Directories(), ElementsAre(1, 3, 4));
+  EXPECT_THAT(Directories(), ElementsAre(0, 1, 3, 4));
   EXPECT_EQ(registry_->serving()->id.number, 1);
 }
 

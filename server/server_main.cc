@@ -53,8 +53,8 @@ ABSL_FLAG(int64_t, record_ttl_seconds, 600, "An unleased record is dropped at th
 ABSL_FLAG(int64_t, session_revision_seconds, 300, "A session_id keeps its revision this long.");
 ABSL_FLAG(
     int64_t, revisions_kept, 16,
-    "The newest revisions whose weights are kept to be rolled back to, beside the serving one "
-    "and those that a record or a session names.");
+    "The newest revisions whose weights are kept to be rolled back to, beside revision 0, the "
+    "serving one and those that a record or a session names.");
 ABSL_FLAG(int64_t, adapter_rank, 16, "LoRA rank of revision 0 (first start only).");
 ABSL_FLAG(double, adapter_alpha, 32, "LoRA alpha of revision 0 (first start only).");
 ABSL_FLAG(bool, adapter_rslora, false, "Scale by alpha/sqrt(rank) (first start only).");
@@ -153,6 +153,11 @@ absl::StatusOr<ServerOptions> OptionsFromFlags() {
                                   absl::GetFlag(FLAGS_drain_timeout_seconds), kSecondUs, 0));
   options.device_bytes = absl::GetFlag(FLAGS_device_bytes);
   options.serving_kv_bytes = absl::GetFlag(FLAGS_serving_kv_bytes);
+  if (options.serving_kv_bytes <= 0 || options.serving_kv_bytes >= options.device_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--serving_kv_bytes: must be above 0 and below --device_bytes, ",
+                     options.device_bytes, "; it is ", options.serving_kv_bytes));
+  }
   options.threads = absl::GetFlag(FLAGS_threads);
   if (options.threads < 0 || options.threads > 1024) {
     return absl::InvalidArgumentError("--threads: must be from 0 to 1024");

@@ -470,20 +470,20 @@ TEST_F(TrainerFeedTest, FeedbackThatARevisionSettledIsSentToNobodyAgain) {
 
 TEST_F(TrainerFeedTest, ARevisionThatARecordNamesKeepsItsDirectory) {
   Activate(5);
-  AddRecord("of revision 0");
-  for (const char* name : {"1", "2", "3"}) {
+  AddRecord("of revision 1", /*revision=*/1);
+  for (const char* name : {"1", "2", "3", "4"}) {
     ASSERT_TRUE(PublishAndWait(5, Candidate(name, static_cast<float>(name[0]))).accepted());
   }
   Settle();
-  EXPECT_TRUE(registry_->HasDirectory(0));
-  EXPECT_FALSE(registry_->HasDirectory(1));
-  EXPECT_TRUE(registry_->HasDirectory(2));
-  EXPECT_EQ(store_->EvictOlderThan(1), 1);
-  ASSERT_TRUE(PublishAndWait(5, Candidate("4", 1.0f)).accepted());
-  Settle();
-  EXPECT_FALSE(registry_->HasDirectory(0));
+  EXPECT_TRUE(registry_->HasDirectory(1));
   EXPECT_FALSE(registry_->HasDirectory(2));
-  EXPECT_TRUE(registry_->HasDirectory(4));
+  EXPECT_TRUE(registry_->HasDirectory(3));
+  EXPECT_EQ(store_->EvictOlderThan(1), 1);
+  ASSERT_TRUE(PublishAndWait(5, Candidate("5", 1.0f)).accepted());
+  Settle();
+  EXPECT_FALSE(registry_->HasDirectory(1));
+  EXPECT_FALSE(registry_->HasDirectory(3));
+  EXPECT_TRUE(registry_->HasDirectory(5));
 }
 
 TEST_F(TrainerFeedTest, TheAnswerToAPublishOfADeadSessionGoesToNobodyElse) {

@@ -156,8 +156,10 @@ class TrainerFeedTest : public testing::Test {
     feed_->OnFeedbackCommitted();
   }
   // A sealed record of `rows` rows; the completion's.
-  uint64_t AddRecord(const std::string& completion_id) {
-    const uint64_t id = store_->Begin({}, 0);
+  uint64_t AddRecord(const std::string& completion_id, uint64_t revision = 0) {
+    RecordIdentity identity;
+    identity.revision = revision;
+    const uint64_t id = store_->Begin(identity, 0);
     CHECK(store_->AppendKvPages(id, 0));
     CHECK(store_->AppendBlock({{id, 0, 3, 1}}) != nullptr);
     store_->Seal(id, 3);

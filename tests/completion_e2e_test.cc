@@ -341,6 +341,8 @@ TEST_F(StartupE2eTest, BadFlagsAreNamed) {
   EXPECT_THAT(OutputOf(1, {"--listen_address=0.0.0.0:0"}), HasSubstr("--listen_address"));
   EXPECT_THAT(OutputOf(1, {"--adapter_targets=lm_head"}), HasSubstr("--adapter_targets"));
   EXPECT_THAT(OutputOf(1, {"--serving_kv_bytes=999999999999"}), HasSubstr("serving_kv_bytes"));
+  EXPECT_THAT(OutputOf(1, {"--check_config", "--device_bytes=1000"}),
+              HasSubstr("--serving_kv_bytes: must be above 0 and below --device_bytes, 1000"));
 }
 
 TEST_F(StartupE2eTest, AMalformedConfigNamesFileAndField) {

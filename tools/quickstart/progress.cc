@@ -59,7 +59,8 @@ std::string FormatTable(const Progress& progress) {
 std::string FormatLine(const Progress& progress) {
   std::string text = absl::StrFormat("[%4.0f s] %s:", progress.seconds, progress.phase);
   if (progress.asked_of > 0) {
-    return absl::StrCat(text, " ", progress.asked, " of ", progress.asked_of, " questions");
+    if (progress.asked > 0) absl::StrAppend(&text, " ", progress.asked, " of");
+    return absl::StrCat(text, " ", progress.asked_of, " questions");
   }
   absl::StrAppendFormat(
       &text,

@@ -69,6 +69,9 @@ TEST(ProgressTest, TheLineTellsTheSame) {
   exam.asked = 10;
   exam.asked_of = 1500;
   EXPECT_THAT(FormatLine(exam), HasSubstr("10 of 1500 questions"));
+  exam.asked = 0;
+  EXPECT_THAT(FormatLine(exam), HasSubstr(": 1500 questions")) << "not as if none were right";
+  exam.asked = 10;
   EXPECT_THAT(FormatTable(exam), HasSubstr("10 of 1,500 questions"));
 }
 
