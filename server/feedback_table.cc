@@ -128,8 +128,8 @@ absl::Status FeedbackTable::Supersede(const NewFeedback& feedback, absl::string_
         Query corrections,
         database_->Prepare("UPDATE feedback SET trainable = 0, superseded_by = ?1 "
                            "WHERE prompt_key = ?2 AND rating = 0 AND trainable = 1 AND done = 0 "
-                           "AND feedback_id <> ?1"));
-    return corrections.Bind(feedback.feedback_id, prompt_key).Run();
+                           "AND feedback_id <> ?1 AND correction_tokens <> ?3"));
+    return corrections.Bind(feedback.feedback_id, prompt_key, feedback.correction_tokens).Run();
   }
   if (!IsTrainable(feedback)) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::string correction, FindCorrection(feedback.completion_id));
@@ -249,6 +249,20 @@ absl::Status FeedbackTable::ResetPasses(absl::Span<const FeedbackProgress> all) 
     RETURN_IF_ERROR(query.Run());
   }
   RETURN_IF_ERROR(RecordPasses(all));
+  {
+    // What a later correction found done, and is not any more, ends as Supersede would have ended
+    // it.
+    ASSIGN_OR_RETURN(Query query, database_->Prepare(R"sql(
+        UPDATE feedback AS f SET trainable = 0, superseded_by = later.feedback_id
+        FROM feedback AS later
+        WHERE f.rating = 0 AND f.trainable = 1 AND f.done = 0
+        AND later.feedback_id = (
+          SELECT feedback_id FROM feedback l
+          WHERE l.prompt_key = f.prompt_key AND l.rating = 0 AND l.seq > f.seq AND l.trainable = 1
+          AND l.done <> 2 AND l.correction_tokens <> f.correction_tokens
+          ORDER BY seq DESC LIMIT 1))sql"));
+    RETURN_IF_ERROR(query.Run());
+  }
   // A first pass that is not in the checkpoint will be made again, over whatever is there then.
   ASSIGN_OR_RETURN(Query query, database_->Prepare("UPDATE feedback SET record_reused = 0 "
                                                    "WHERE record_reused = 1 AND passes = 0"));

@@ -46,7 +46,7 @@ class FeedbackTable {
   // content, NOT_FOUND when the completion is not in the log. A correction takes the place of all
   // ratings of its completion, those before and those after it; a rating of +1 that comes
   // after is admitted as kRejected and says why. It also takes the place of earlier corrections of
-  // its prompt that are not done: two would pull the model to and fro.
+  // its prompt that are not done and say something else: two would pull the model to and fro.
   absl::StatusOr<AddedFeedback> Add(const NewFeedback& feedback);
 
   absl::StatusOr<FeedbackRow> Get(absl::string_view feedback_id);  // Or NOT_FOUND.

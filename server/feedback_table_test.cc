@@ -171,12 +171,20 @@ TEST_F(FeedbackTableTest, ALaterCorrectionOfThePromptEndsTheEarlierOnesTraining)
   ASSERT_TRUE(RecordPasses({{"fb-done", 8, TrainingEnd::kDone}}).ok());
   Add(TestCorrection("fb-1", "cmpl-1", "text"));
   Add(TestCorrection("fb-other", "cmpl-2", "text"));
+  Add(TestCorrection("fb-same", "cmpl-again", "text"));
+  EXPECT_THAT(Unfinished(), ElementsAre("fb-1", "fb-other", "fb-same")) << "they agree";
   Add(TestCorrection("fb-2", "cmpl-again", "better"));
   EXPECT_THAT(Unfinished(), ElementsAre("fb-other", "fb-2"));
   EXPECT_EQ(Get("fb-1").superseded_by, "fb-2");
   EXPECT_EQ(Get("fb-done").superseded_by, "") << "it had its passes";
   Add(TestRating("fb-bad", "cmpl-1", -1));
   EXPECT_THAT(Unfinished(), ElementsAre("fb-other", "fb-2"));
+  // The trainer came back with a checkpoint from before.
+  const absl::Status reset =
+      Transact(log_.get(), [](FeedbackLog& l) { return l.feedback().ResetPasses({}); });
+  ASSERT_TRUE(reset.ok()) << reset;
+  EXPECT_THAT(Unfinished(), ElementsAre("fb-other", "fb-2"));
+  EXPECT_EQ(Get("fb-done").superseded_by, "fb-2");
 }
 
 TEST_F(FeedbackTableTest, ListsAndResendsInPagesInTheOrderOfAdmission) {

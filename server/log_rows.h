@@ -73,7 +73,7 @@ struct NewFeedback {
 struct FeedbackRow : NewFeedback {
   int64_t seq = 0;            // Order of admission, from 1; never reused.
   bool trainable = false;     // Some pass is, or was, to be made over it.
-  std::string superseded_by;  // The correction that took a rating's place, if any: not trained.
+  std::string superseded_by;  // The correction that took its place: no further pass is made.
   int64_t passes = 0;         // In the lineage of the trainer's newest checkpoint.
   TrainingEnd end = TrainingEnd::kOpen;
   bool record_reused = false;

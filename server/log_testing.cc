@@ -69,7 +69,7 @@ NewFeedback TestCorrection(const std::string& feedback_id, const std::string& co
   NewFeedback feedback = TestRating(feedback_id, completion_id, 1);
   feedback.rating = 0;
   feedback.correction_text = text;
-  feedback.correction_tokens = {7, 8, 2};
+  feedback.correction_tokens = {7, std::stoi(Sha256Hex(text).substr(0, 4), nullptr, 16), 2};
   return feedback;
 }
 

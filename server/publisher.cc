@@ -81,8 +81,9 @@ absl::StatusOr<Publisher::Revision> Publisher::RollBack(int64_t number) const {
     return absl::OkStatus();
   }));
   if (!registry_->HasDirectory(number)) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "revision ", number, " is not kept any more: only the newest --revisions_kept are"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("revision ", number,
+                     " is not kept any more: only the first and the newest --revisions_kept are"));
   }
   ASSIGN_OR_RETURN(Revision revision, registry_->Load(id));
   RETURN_IF_ERROR(CallLog(*log_, [number](FeedbackLog& log) -> absl::Status {

@@ -68,7 +68,7 @@ absl::Status ReplayPool::AddSettled(absl::string_view adapter_id, int64_t revisi
       AND NOT EXISTS (
         SELECT 1 FROM feedback later
         WHERE later.prompt_key = f.prompt_key AND later.rating = 0 AND later.seq > f.seq
-        AND (later.done <> 3 OR EXISTS (
+        AND ((later.trainable = 1 AND later.done < 2) OR EXISTS (
           SELECT 1 FROM ancestors CROSS JOIN revision_lineage l
           ON l.adapter_id = ?1 AND l.number = ancestors.number
           AND l.feedback_id = later.feedback_id)))
@@ -96,7 +96,7 @@ absl::Status ReplayPool::OnRollback(absl::string_view adapter_id, int64_t revisi
       AND NOT EXISTS (
         SELECT 1 FROM feedback later
         WHERE later.prompt_key = f.prompt_key AND later.rating = 0 AND later.seq > f.seq
-        AND (later.done <> 3 OR later.feedback_id IN held)))sql"));
+        AND ((later.trainable = 1 AND later.done < 2) OR later.feedback_id IN held)))sql"));
   return add.Bind(adapter_id, revision).Run();
 }
 

@@ -5,7 +5,7 @@
 // Nor is anything taught against what was said since. Feedback that finds an answer wrong (a
 // correction, a rating of -1) disputes all answers to the same prompt, of its tenant and adapter,
 // those before and those after it; they do not come back. A correction also disputes earlier
-// corrections of that prompt, until it is rolled back itself.
+// corrections of that prompt, while it is trained or what serves holds it.
 //
 // A draw is uniform over all of one adapter's and source's. A table of the feedback log and no copy
 // in memory: it rolls back with its transaction. Owned by FeedbackLog; its thread only, inside a

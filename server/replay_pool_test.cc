@@ -274,6 +274,22 @@ TEST_F(ReplayedCorrectionsTest, ABadRatingAgreesWithTheCorrection) {
   EXPECT_THAT(Corrections(), UnorderedElementsAre("fb-1", "fb-2"));
 }
 
+// One that was never trained, since a later one took its place, has no say either.
+TEST_F(ReplayedCorrectionsTest, ACorrectionThatIsNotTrainedDisputesNothing) {
+  Publish(/*parent=*/0, {"fb-1"}, {"fb-1"});
+  Run([](FeedbackLog& l) -> absl::Status {
+    CompletionRow again = TestCompletion("cmpl-again");
+    again.prompt_tokens = TestCompletion("cmpl-1").prompt_tokens;
+    RETURN_IF_ERROR(l.completions().Add(again));
+    RETURN_IF_ERROR(l.feedback().Add(TestCorrection("fb-b", "cmpl-again", "better")).status());
+    return l.feedback().Add(TestCorrection("fb-c", "cmpl-again", "best")).status();
+  });
+  Publish(/*parent=*/1, {"fb-c"}, {"fb-c"});
+  EXPECT_THAT(Corrections(), ElementsAre("fb-c"));
+  RollBack(1);
+  EXPECT_THAT(Corrections(), ElementsAre("fb-1"));
+}
+
 // Its passes are over, but a rollback has undone them.
 TEST_F(ReplayedCorrectionsTest, ACorrectionThatWasRolledBackDisputesNothing) {
   Run([](FeedbackLog& l) -> absl::Status {

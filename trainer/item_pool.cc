@@ -9,8 +9,9 @@ namespace alchemist {
 namespace {
 
 bool Supersedes(const TrainingItem& correction, const TrainingItem& earlier) {
-  return earlier.is_correction ? earlier.prompt_tokens == correction.prompt_tokens
-                               : earlier.completion_id == correction.completion_id;
+  if (!earlier.is_correction) return earlier.completion_id == correction.completion_id;
+  return earlier.prompt_tokens == correction.prompt_tokens &&
+         earlier.response_tokens != correction.response_tokens;
 }
 
 }  // namespace

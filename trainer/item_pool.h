@@ -39,8 +39,8 @@ struct PooledItem {
 class ItemPool {
  public:
   // Adds an item; false, and no change, when one of its id is there. A correction takes the place
-  // of ratings of its completion and of earlier corrections of its prompt: two would pull the model
-  // to and fro. They are handed back in `superseded`.
+  // of ratings of its completion and of earlier corrections of its prompt that say something
+  // else: two would pull the model to and fro. They are handed back in `superseded`.
   bool Add(PooledItem item, std::vector<PooledItem>* superseded);
 
   // What is due at `now_us`; at least one item when any is: a single one may exceed tokens_max.

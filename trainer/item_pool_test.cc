@@ -117,14 +117,15 @@ TEST_F(ItemPoolTest, ACorrectionTakesTheRatingsPlace) {
 }
 
 TEST_F(ItemPoolTest, ALaterCorrectionOfThePromptTakesTheEarliersPlace) {
-  for (const char* id : {"first", "second", "other"}) {
+  for (const char* id : {"first", "same", "unlike", "other"}) {
     PooledItem correction = Item(id);
     correction.item.is_correction = true;
     correction.item.prompt_tokens[0] = id[0] == 'o' ? 1 : 2;
+    correction.item.response_tokens[0] = id[0] == 'u' ? 1 : 2;
     ASSERT_TRUE(Add(std::move(correction)));
-    EXPECT_EQ(superseded_.size(), id[0] == 's' ? 1u : 0u) << id;
+    EXPECT_EQ(superseded_.size(), id[0] == 'u' ? 2u : 0u) << id;
   }
-  EXPECT_THAT(Ids(pool_.NextBatch({}, kLater)), ElementsAre("second", "other"));
+  EXPECT_THAT(Ids(pool_.NextBatch({}, kLater)), ElementsAre("unlike", "other"));
 }
 
 TEST_F(ItemPoolTest, AnItemThatMadeAPassWaitsBeforeItsNext) {
