@@ -112,8 +112,9 @@ class WidenedPart {
  public:
   const float* Get(const Block& block, int64_t first, int64_t depth) {
     float* const part = scratch_.Get(depth * block.columns);
-    if (matrix_id_ == block.id && first_column_ == block.first_column && first_ == first)
+    if (matrix_id_ == block.id && first_column_ == block.first_column && first_ == first) {
       return part;
+    }
     const auto* const matrix = static_cast<const Bf16*>(block.matrix);
     const ProductKind& kind = block.kind;
     if (kind.transposed) {

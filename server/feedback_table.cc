@@ -92,8 +92,9 @@ absl::StatusOr<AddedFeedback> FeedbackTable::Add(const NewFeedback& feedback) {
   const std::string prompt_key = PromptKey(completion);
   RETURN_IF_ERROR(Insert(feedback, payload_digest, prompt_key));
   RETURN_IF_ERROR(Supersede(feedback, prompt_key));
-  if (feedback.rating != 1)
+  if (feedback.rating != 1) {
     RETURN_IF_ERROR(replay_->OnDispute(prompt_key, feedback.is_correction()));
+  }
   ASSIGN_OR_RETURN(FeedbackRow row, Get(feedback.feedback_id));
   return AddedFeedback{/*duplicate=*/false, std::move(row)};
 }

@@ -185,6 +185,18 @@ class ReplayedCorrectionsTest : public testing::Test {
       return l.feedback().Settle(row.revision, done);
     });
   }
+  // Each with a text of its own, on one further answer to the prompt of "cmpl-1".
+  void CorrectFirstPromptAgain(const std::vector<std::string>& ids) {
+    Run([&](FeedbackLog& l) -> absl::Status {
+      CompletionRow again = TestCompletion("cmpl-again");
+      again.prompt_tokens = TestCompletion("cmpl-1").prompt_tokens;
+      RETURN_IF_ERROR(l.completions().Add(again));
+      for (const std::string& id : ids) {
+        RETURN_IF_ERROR(l.feedback().Add(TestCorrection(id, "cmpl-again", id)).status());
+      }
+      return absl::OkStatus();
+    });
+  }
   void RollBack(int64_t number) {
     Run([&](FeedbackLog& l) { return l.replay().OnRollback("default", number); });
   }
@@ -245,13 +257,7 @@ TEST_F(ReplayedCorrectionsTest, WhatWasRolledBackBeforeItWasPublishedIsNotReplay
 
 TEST_F(ReplayedCorrectionsTest, OnlyTheLastWordOnAPromptIsReplayed) {
   Publish(/*parent=*/0, {"fb-1", "fb-2"}, {"fb-1", "fb-2"});
-  Run([](FeedbackLog& l) -> absl::Status {
-    CompletionRow again = TestCompletion("cmpl-again");
-    again.prompt_tokens = TestCompletion("cmpl-1").prompt_tokens;
-    RETURN_IF_ERROR(l.completions().Add(again));
-    RETURN_IF_ERROR(l.feedback().Add(TestCorrection("fb-b", "cmpl-again", "better")).status());
-    return l.feedback().Add(TestCorrection("fb-c", "cmpl-again", "best")).status();
-  });
+  CorrectFirstPromptAgain({"fb-b", "fb-c"});
   EXPECT_THAT(Corrections(), ElementsAre("fb-2"));
   Publish(/*parent=*/1, {"fb-b"}, {"fb-b"});
   EXPECT_THAT(Corrections(), ElementsAre("fb-2")) << "there was a newer word when it was settled";
@@ -261,6 +267,15 @@ TEST_F(ReplayedCorrectionsTest, OnlyTheLastWordOnAPromptIsReplayed) {
   EXPECT_THAT(Corrections(), UnorderedElementsAre("fb-1", "fb-2")) << "those after were undone";
   RollBack(3);
   EXPECT_THAT(Corrections(), UnorderedElementsAre("fb-2", "fb-c"));
+}
+
+TEST_F(ReplayedCorrectionsTest, WhatALaterCorrectionFoundDoneDoesNotJoin) {
+  Run([](FeedbackLog& l) {
+    return l.feedback().RecordPasses({{{"fb-1", 8, TrainingEnd::kDone}}});
+  });
+  CorrectFirstPromptAgain({"fb-b"});
+  Publish(/*parent=*/0, {"fb-1"}, {"fb-1"});
+  EXPECT_THAT(Corrections(), IsEmpty());
 }
 
 // Who corrects an answer may also rate it down, and others may still rate the one from before.
@@ -277,13 +292,7 @@ TEST_F(ReplayedCorrectionsTest, ABadRatingAgreesWithTheCorrection) {
 // One that was never trained, since a later one took its place, has no say either.
 TEST_F(ReplayedCorrectionsTest, ACorrectionThatIsNotTrainedDisputesNothing) {
   Publish(/*parent=*/0, {"fb-1"}, {"fb-1"});
-  Run([](FeedbackLog& l) -> absl::Status {
-    CompletionRow again = TestCompletion("cmpl-again");
-    again.prompt_tokens = TestCompletion("cmpl-1").prompt_tokens;
-    RETURN_IF_ERROR(l.completions().Add(again));
-    RETURN_IF_ERROR(l.feedback().Add(TestCorrection("fb-b", "cmpl-again", "better")).status());
-    return l.feedback().Add(TestCorrection("fb-c", "cmpl-again", "best")).status();
-  });
+  CorrectFirstPromptAgain({"fb-b", "fb-c"});
   Publish(/*parent=*/1, {"fb-c"}, {"fb-c"});
   EXPECT_THAT(Corrections(), ElementsAre("fb-c"));
   RollBack(1);
@@ -294,12 +303,9 @@ TEST_F(ReplayedCorrectionsTest, ACorrectionThatIsNotTrainedDisputesNothing) {
 TEST_F(ReplayedCorrectionsTest, ACorrectionThatWasRolledBackDisputesNothing) {
   Run([](FeedbackLog& l) -> absl::Status {
     // Done: a later correction does not end its training.
-    RETURN_IF_ERROR(l.feedback().RecordPasses({{{"fb-1", 8, TrainingEnd::kDone}}}));
-    CompletionRow again = TestCompletion("cmpl-again");
-    again.prompt_tokens = TestCompletion("cmpl-1").prompt_tokens;
-    RETURN_IF_ERROR(l.completions().Add(again));
-    return l.feedback().Add(TestCorrection("fb-wrong", "cmpl-again", "worse")).status();
+    return l.feedback().RecordPasses({{{"fb-1", 8, TrainingEnd::kDone}}});
   });
+  CorrectFirstPromptAgain({"fb-wrong"});
   Publish(/*parent=*/0, {"fb-1", "fb-wrong"}, {"fb-wrong"});
   RollBack(0);
   Publish(/*parent=*/0, {"fb-1"}, {"fb-1"});
