@@ -12,12 +12,17 @@ namespace alchemist {
 
 inline constexpr int64_t kKvPageTokens = 32;
 
+// K/V pages that `tokens` positions need, in each layer.
+constexpr int64_t KvPagesFor(int64_t tokens) {
+  return (tokens + kKvPageTokens - 1) / kKvPageTokens;
+}
+
 // Which tiers hold a run's bytes; bits, since a hedged run is on two. None: must be recomputed.
 enum Residency : uint32_t { kOnNone = 0, kOnDevice = 1, kOnHost = 2, kOnFile = 4 };
 
 // What made a record. Everything in the system that outlives a request carries these five.
 struct RecordIdentity {
-  std::string tenant;  // "" until authentication exists.
+  std::string tenant;  // "" = none said.
   std::string base_digest;
   std::string tokenizer_digest;
   std::string adapter_id;

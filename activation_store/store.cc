@@ -73,6 +73,11 @@ int64_t ActivationStore::serving_kv_pages() const {
   return serving_pages_->pages_total() / kv_page_pages_;
 }
 
+// All are of one size and from one end, so what is free is in pieces of whole pages.
+int64_t ActivationStore::serving_kv_pages_free() const {
+  return serving_pages_->pages_free() / kv_page_pages_;
+}
+
 void ActivationStore::SetGeneration(PageRun pages, uint64_t generation) {
   auto* table = reinterpret_cast<std::atomic<uint64_t>*>(generations_.writable_data());
   // I4: the new generation is visible before the first new byte.

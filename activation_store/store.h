@@ -56,6 +56,7 @@ class ActivationStore {
   std::optional<KvPage> AllocateServingKvPage();
   void FreeServingKvPage(const KvPage& page);
   int64_t serving_kv_pages() const;  // In all, lent or free.
+  int64_t serving_kv_pages_free() const;
 
   // ---- Records ----
   // FREE -> FILLING. Ids are never reused. The record is pinned until Unpin.

@@ -115,8 +115,10 @@ class AdminServiceImpl final : public v1::AdminService::Service {
                                         " digest ", serving.digest, "\n"));
       } else if (request->name() == "steps") {
         response->set_text(loop_->batcher().step_log().Text());
+      } else if (request->name() == "requests") {
+        response->set_text(loop_->batcher().Inspect());
       } else {
-        return absl::NotFoundError("name: must be store, adapters, link or steps");
+        return absl::NotFoundError("name: must be store, adapters, link, requests or steps");
       }
       return absl::OkStatus();
     }));
@@ -159,8 +161,11 @@ class AdminServiceImpl final : public v1::AdminService::Service {
     const Batcher& batcher = loop_->batcher();
     response.set_requests_running(batcher.running());
     response.set_requests_waiting(batcher.waiting());
-    response.set_requests_recorded(batcher.requests_recorded());
-    response.set_requests_unrecorded(batcher.requests_unrecorded());
+    const Batcher::Counters& counters = batcher.counters();
+    response.set_requests_recorded(counters.recorded);
+    response.set_requests_unrecorded(counters.unrecorded);
+    response.set_requests_refused(counters.refused);
+    response.set_requests_preempted(counters.preempted);
     const ActivationStore::Ledger ledger = loop_->store().ledger();
     response.set_records(ledger.records);
     response.set_records_leased(ledger.records_leased);

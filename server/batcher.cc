@@ -4,25 +4,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/kill_point.h"
 #include "base/logging.h"
-#include "base/random.h"
-#include "kernels/log_prob.h"
-#include "kernels/sampling.h"
-#include "server/ids.h"
-#include "server/record_layout.h"
 
 namespace alchemist {
 namespace {
 
 KvGeometry GeometryOf(const ActivationLayout& layout) {
   return {layout.layers(), layout.kv_width(), layout.dtype()};
-}
-
-// The draw for the token at `position`: a function of (seed, position), so that a request that is
-// run again draws the same.
-double UniformAt(uint64_t seed, int64_t position) {
-  return Random(Random(seed).Next() + static_cast<uint64_t>(position)).Uniform();
 }
 
 }  // namespace
@@ -41,45 +29,97 @@ absl::StatusOr<std::unique_ptr<Batcher>> Batcher::Create(const BatcherOptions& o
 
 absl::Status Batcher::Add(CompletionRequest request, std::shared_ptr<CompletionStream> stream) {
   if (draining_) return absl::UnavailableError("the server is stopping");
-  if (waiting() >= options_.waiting_max) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the queue is full: ", options_.waiting_max, " requests wait"));
-  }
   const int64_t tokens = static_cast<int64_t>(request.prompt_tokens.size()) + request.max_tokens;
-  const int64_t pages = (SequenceKv::PagesNeeded(tokens) + 1) * parts_.layout->layers();
-  if (pages > parts_.store->serving_kv_pages()) {
-    return absl::ResourceExhaustedError(absl::StrCat("prompt and max_tokens need ", pages,
-                                                     " K/V pages, the server has ",
-                                                     parts_.store->serving_kv_pages()));
+  if (tokens > tokens_max()) {
+    return absl::InvalidArgumentError(absl::StrCat("prompt and max_tokens: ", tokens,
+                                                   " tokens, the K/V pages hold ", tokens_max()));
   }
-  waiting_.push_back(std::make_unique<Sequence>(std::move(request), std::move(stream),
-                                                parts_.tokenizer, GeometryOf(*parts_.layout),
-                                                parts_.store));
-  waiting_.back()->queued_us = parts_.clock->MonotonicUs();
+  RETURN_IF_ERROR(MakeRoom(request.tenant));
+  stream->Push(CompletionStarted{request.request_id});
+  const std::string tenant = request.tenant;
+  const int32_t priority = request.priority;
+  auto sequence =
+      std::make_unique<Sequence>(std::move(request), std::move(stream), parts_.tokenizer,
+                                 GeometryOf(*parts_.layout), parts_.store);
+  sequence->queued_us = parts_.clock->MonotonicUs();
+  waiting_.Push(tenant, priority, std::move(sequence));
   return absl::OkStatus();
 }
 
+absl::Status Batcher::MakeRoom(const std::string& tenant) {
+  if (waiting() < options_.waiting_max) return absl::OkStatus();
+  ++counters_.refused;
+  const absl::Status full =
+      WithRetryPushback(absl::ResourceExhaustedError(absl::StrCat(
+                            "the queue is full: ", options_.waiting_max, " requests wait")),
+                        pace_.PushbackMs(waiting(), parts_.clock->MonotonicUs()));
+  const std::optional<SequencePtr> refused = waiting_.TakeFromLongest(tenant);
+  if (!refused.has_value()) return full;
+  Fail(**refused, full);
+  return absl::OkStatus();
+}
+
+std::vector<std::string> Batcher::Abort(const std::set<std::string>& request_ids,
+                                        const std::string& tenant) {
+  std::vector<std::string> aborted;
+  const auto abort = [&](const SequencePtr& sequence) {
+    const CompletionRequest& request = sequence->request;
+    if (sequence->finished || request.tenant != tenant) return;
+    if (!request_ids.contains(request.request_id)) return;
+    sequence->aborted = true;
+    aborted.push_back(request.request_id);
+  };
+  for (const SequencePtr& sequence : running_) abort(sequence);
+  waiting_.ForEach(abort);
+  return aborted;
+}
+
 void Batcher::Admit() {
-  while (!waiting_.empty() && running() < options_.running_max) {
-    if (!Start(*waiting_.front())) return;  // In order: nobody overtakes a large request.
-    running_.push_back(std::move(waiting_.front()));
-    waiting_.pop_front();
+  while (running() < options_.running_max) {
+    const SequencePtr* const next = waiting_.Front();
+    if (next == nullptr || !Start(**next)) return;  // Nobody overtakes a large request.
+    running_.push_back(waiting_.Pop());
+    if (running_.back()->preemptions == 0) pace_.OnTaken(parts_.clock->MonotonicUs());
   }
 }
 
 bool Batcher::Start(Sequence& sequence) {
-  sequence.revision = parts_.pin(sequence.request);
-  if (options_.record_prompts && BeginRecord(sequence)) {
-    sequence.kv.UseRecord(sequence.record_id, sequence.prompt_rows());
+  const bool first = sequence.revision == nullptr;
+  const bool may_record = first && options_.record_prompts;
+  if (!Fits(sequence, may_record ? sequence.prompt_rows() : sequence.kv.record_tokens())) {
+    return false;
   }
-  if (sequence.kv.Reserve(sequence.prompt_rows() + sequence.request.max_tokens)) return true;
-  EndRecord(sequence);  // Not its turn yet. The record is begun anew when it is.
-  return false;
+  if (first) sequence.revision = parts_.pin(sequence.request);
+  if (may_record && BeginRecord(sequence)) {
+    sequence.kv.UseRecord(sequence.record_id, sequence.prompt_rows());
+  } else if (may_record && !Fits(sequence, 0)) {
+    sequence.revision = nullptr;  // Its turn is later, and so is what it runs at.
+    return false;
+  }
+  CHECK(sequence.kv.Extend(sequence.tokens())) << "the forecast counts what is known";
+  return true;
+}
+
+bool Batcher::Fits(const Sequence& sequence, int64_t record_tokens) const {
+  std::vector<KvGrowth> growths = {GrowthOf(sequence, record_tokens)};
+  for (const SequencePtr& each : running_) {
+    growths.push_back(GrowthOf(*each, each->kv.record_tokens()));
+  }
+  return PeakKvPages(growths) <= pages_total();
+}
+
+KvGrowth Batcher::GrowthOf(const Sequence& sequence, int64_t record_tokens) const {
+  const int64_t output = static_cast<int64_t>(sequence.output.size());
+  const int64_t ends_at = lengths_.Forecast(output, sequence.request.max_tokens);
+  return {.tokens = sequence.tokens(),
+          .tokens_more = ends_at - output,
+          .pages_recorded = record_tokens / kKvPageTokens};
 }
 
 bool Batcher::BeginRecord(Sequence& sequence) {
   const ServedRevision& revision = *sequence.revision;
   RecordIdentity identity;
+  identity.tenant = sequence.request.tenant;
   identity.base_digest = parts_.model->base_digest();
   identity.tokenizer_digest = parts_.tokenizer->digest();
   identity.adapter_id = revision.id.adapter_id;
@@ -96,16 +136,41 @@ bool Batcher::BeginRecord(Sequence& sequence) {
   return true;
 }
 
-// Cancelled calls, and those whose reader holds a slot without taking anything.
-void Batcher::DropGone() {
-  for (const std::unique_ptr<Sequence>& sequence : running_) {
-    if (!sequence->stream->cancelled && !ReaderIsGone(*sequence)) continue;
-    EndRecord(*sequence);
-    sequence->stream->events.Close();
-    sequence->finished = true;
+void Batcher::Preempt(const std::vector<int64_t>& sequences) {
+  for (const int64_t index : sequences) {
+    SequencePtr& sequence = running_[index];
+    sequence->kv.DropServingPages();
+    sequence->rows_done = std::min(sequence->rows_done, sequence->kv.record_tokens());
+    ++sequence->preemptions;
+    ++counters_.preempted;
+    const CompletionRequest& request = sequence->request;
+    waiting_.Return(request.tenant, request.priority, std::move(sequence));
   }
+  std::erase(running_, nullptr);
+}
+
+// Ends those whose call is gone, who were aborted, or whose reader holds a place without taking
+// anything.
+void Batcher::DropGone() {
+  for (const SequencePtr& sequence : running_) sequence->finished = EndIfGone(*sequence);
   RemoveFinished();
-  std::erase_if(waiting_, [](const auto& sequence) { return sequence->stream->cancelled.load(); });
+  waiting_.RemoveIf([this](const SequencePtr& sequence) { return EndIfGone(*sequence); });
+}
+
+bool Batcher::EndIfGone(Sequence& sequence) {
+  if (sequence.stream->cancelled()) {
+    EndRecord(sequence);
+  } else if (sequence.aborted) {
+    Fail(sequence, absl::CancelledError("ended by Abort"));
+  } else if (ReaderIsGone(sequence)) {
+    EndRecord(sequence);
+    CompletionEnd end;
+    end.status = absl::DeadlineExceededError("the answer was not read for too long");
+    sequence.stream->Abandon(std::move(end));
+  } else {
+    return false;
+  }
+  return true;
 }
 
 bool Batcher::ReaderIsGone(Sequence& sequence) const {
@@ -118,175 +183,11 @@ bool Batcher::ReaderIsGone(Sequence& sequence) const {
   return now_us - sequence.no_room_since_us >= options_.reader_timeout_us;
 }
 
-StepPlan Batcher::Plan() const {
-  std::vector<RunningSequence> running;
-  for (const std::unique_ptr<Sequence>& sequence : running_) {
-    running.push_back({sequence->prompt_rows_left(), sequence->stream->HasRoom()});
-  }
-  return PlanStep(options_.scheduler, running);
-}
-
-bool Batcher::RunStep() {
-  DropGone();
-  Admit();
-  const StepPlan plan = Plan();
-  if (plan.empty()) return false;
-  StepLog::Step step = {.begin_us = parts_.clock->MonotonicUs(),
-                        .decode_rows = static_cast<int64_t>(plan.decode.size())};
-  StepGroup recorded, unrecorded, decode;
-  for (const StepPlan::Prefill& prefill : plan.prefill) {
-    Sequence& sequence = *running_[prefill.sequence];
-    step.prompt_rows += prefill.rows;
-    if (sequence.prompt_rows_done == 0) {
-      step_log_.Add(StepLog::Wait{step.begin_us, step.begin_us - sequence.queued_us});
-    }
-    const bool fills = sequence.recording == Sequence::Recording::kFilling;
-    AddPart(fills ? recorded : unrecorded, sequence, prefill.rows);
-  }
-  for (const int64_t index : plan.decode) AddPart(decode, *running_[index], 1);
-  decode.forward.phase = RowPhase::kDecode;
-  RecordGroup(recorded, unrecorded);
-  RunGroup(decode);
-  RunGroup(recorded);
-  RunGroup(unrecorded);
-  RemoveFinished();
-  step.us = parts_.clock->MonotonicUs() - step.begin_us;
-  step_log_.Add(step);
-  return true;
-}
-
-void Batcher::AddPart(StepGroup& group, Sequence& sequence, int64_t rows) {
-  ForwardSpan span;
-  span.first_row = group.forward.rows();
-  span.rows = rows;
-  span.adapter = sequence.revision->adapter.get();
-  bool wants_head = true;
-  if (sequence.prompt_rows_left() == 0) {
-    span.first_position = sequence.prompt_rows() + static_cast<int64_t>(sequence.output.size()) - 1;
-    group.forward.tokens.push_back(sequence.output.back());
-  } else {
-    span.first_position = sequence.prompt_rows_done;
-    const auto begin = sequence.request.prompt_tokens.begin() + sequence.prompt_rows_done;
-    group.forward.tokens.insert(group.forward.tokens.end(), begin, begin + rows);
-    wants_head = sequence.prompt_rows_left() == rows;
-  }
-  span.kv = sequence.kv.runs();
-  span.kv_write = sequence.kv.Rows(span.first_position, rows);
-  if (wants_head) {
-    group.forward.head_rows.push_back(static_cast<int32_t>(span.first_row + rows - 1));
-  }
-  group.forward.spans.push_back(std::move(span));
-  group.parts.push_back({&sequence, rows, wants_head});
-}
-
-// Takes a block for the recorded rows. Without room they join the unrecorded ones, and their
-// records end when the requests do.
-void Batcher::RecordGroup(StepGroup& recorded, StepGroup& unrecorded) {
-  if (recorded.parts.empty()) return;
-  std::vector<BlockRun> runs;
-  for (const StepGroup::Part& part : recorded.parts) {
-    runs.push_back({part.sequence->record_id, part.sequence->prompt_rows_done, part.rows,
-                    part.wants_head ? 1 : 0});
-  }
-  const Block* block = parts_.store->AppendBlock(std::move(runs));
-  if (block == nullptr) {
-    for (const StepGroup::Part& part : recorded.parts) {
-      part.sequence->recording = Sequence::Recording::kAbandoned;
-      AddPart(unrecorded, *part.sequence, part.rows);
-    }
-    recorded = StepGroup();
-    return;
-  }
-  const int64_t rows = recorded.forward.rows();
-  const int64_t head_rows = static_cast<int64_t>(recorded.forward.head_rows.size());
-  recorded.forward.activations.resize(parts_.layout->layers() + 1);
-  WriteToBlock(*parts_.layout, *block, parts_.store->data(), rows, head_rows,
-               recorded.forward.activations);
-}
-
-void Batcher::RunGroup(StepGroup& group) {
-  if (group.parts.empty()) return;
-  ForwardGroup& forward = group.forward;
-  const int64_t head_rows = static_cast<int64_t>(forward.head_rows.size());
-  scratch_->FillUnrecorded(forward);
-  ForwardEmbedding(*parts_.model, forward, *parts_.stream);
-  for (int64_t layer = 0; layer < parts_.layout->layers(); ++layer) {
-    ForwardLayer(*parts_.model, layer, forward, *scratch_, *parts_.stream);
-    parts_.poll();
-  }
-  const TensorView logits = logits_.View(DType::kF32, head_rows, parts_.model->config().vocab);
-  if (head_rows > 0) ForwardLogits(*parts_.model, forward, *scratch_, logits, *parts_.stream);
-  int64_t head_row = 0;
-  for (const StepGroup::Part& part : group.parts) {
-    if (part.sequence->prompt_rows_left() > 0) AfterPrefill(*part.sequence, part.rows);
-    if (part.wants_head) TakeToken(*part.sequence, logits.Row<float>(head_row++));
-  }
-}
-
-void Batcher::AfterPrefill(Sequence& sequence, int64_t rows) {
-  sequence.prompt_rows_done += rows;
-  if (sequence.prompt_rows_left() > 0) return;
-  if (sequence.recording == Sequence::Recording::kFilling) {
-    sequence.kv.LeaveRecord(sequence.prompt_rows());
-    parts_.store->Seal(sequence.record_id, sequence.prompt_rows());
-    sequence.recording = Sequence::Recording::kSealed;
-    KILL_POINT("server.record_sealed");
-    ++requests_recorded_;
-  } else {
-    ++requests_unrecorded_;
-  }
-}
-
-void Batcher::TakeToken(Sequence& sequence, const float* logits) {
-  const ModelConfig& config = parts_.model->config();
-  const absl::Span<const float> row(logits, config.vocab);
-  const int64_t position = sequence.prompt_rows() + static_cast<int64_t>(sequence.output.size());
-  const int32_t token =
-      SampleToken(row, sequence.request.sampling, UniformAt(sequence.request.seed, position));
-  sequence.output.push_back(token);
-  sequence.log_probs.push_back(static_cast<float>(LogSoftmaxAt(row, token)));
-  const bool eos =
-      std::find(config.eos_ids.begin(), config.eos_ids.end(), token) != config.eos_ids.end();
-  CompletionChunk chunk;
-  chunk.token_ids = {token};
-  if (sequence.request.logprobs) chunk.logprobs = {sequence.log_probs.back()};
-  if (!eos) chunk.text = sequence.text.Push(token);
-  const bool stopped = sequence.text.stopped();
-  const bool full = static_cast<int64_t>(sequence.output.size()) == sequence.request.max_tokens;
-  const bool ends = eos || stopped || full;
-  if (ends) chunk.text += sequence.text.Finish();
-  // Room was seen when the step was planned, and nobody else pushes; only a call that is gone
-  // refuses.
-  CHECK(sequence.stream->events.TryPush(std::move(chunk)) || sequence.stream->events.closed());
-  if (!ends) return;
-  Finish(sequence, eos       ? FinishReason::kEos
-                   : stopped ? FinishReason::kStop
-                             : FinishReason::kLength);
-}
-
-void Batcher::Finish(Sequence& sequence, FinishReason reason) {
-  CompletionEnd end;
-  end.completion_id = MintCompletionId();
-  end.revision = sequence.revision->id;
-  end.prompt_tokens = sequence.prompt_rows();
-  end.completion_tokens = static_cast<int64_t>(sequence.output.size());
-  end.finish_reason = reason;
-  end.recorded = sequence.recording == Sequence::Recording::kSealed;
-  FinishedCompletion finished;
-  finished.record_id = end.recorded ? sequence.record_id : 0;
-  CompletionRow& row = finished.row;
-  row.completion_id = end.completion_id;
-  row.base = {parts_.model->base_digest(), parts_.tokenizer->digest()};
-  row.revision = sequence.revision->id;
-  row.prompt_tokens = sequence.request.prompt_tokens;
-  row.response_tokens = std::move(sequence.output);
-  row.log_probs = std::move(sequence.log_probs);
-  row.finish_reason = reason;
-  row.created_unix_us = parts_.clock->WallUs();
+void Batcher::Fail(Sequence& sequence, const absl::Status& status) {
   EndRecord(sequence);
-  sequence.finished = true;
-  parts_.on_finished(std::move(finished));
-  sequence.stream->events.TryPush(std::move(end));
+  CompletionEnd end;
+  end.status = status;
+  sequence.stream->Push(std::move(end));
 }
 
 void Batcher::EndRecord(Sequence& sequence) {
@@ -305,21 +206,86 @@ void Batcher::EndRecord(Sequence& sequence) {
 }
 
 void Batcher::RemoveFinished() {
-  std::erase_if(running_, [](const auto& sequence) { return sequence->finished; });
+  for (SequencePtr& sequence : running_) {
+    if (!sequence->finished) continue;
+    waiting_.Done(sequence->request.tenant);
+    sequence.reset();
+  }
+  std::erase(running_, nullptr);
+}
+
+StepPlan Batcher::Plan() const {
+  std::vector<RunningSequence> running;
+  for (const SequencePtr& sequence : running_) {
+    const bool decodes = sequence->prompt_rows_left() == 0;
+    running.push_back({.prompt_rows_left = sequence->prompt_rows_left(),
+                       .decode_rows_left = decodes ? sequence->rows_left() : 0,
+                       .has_room = sequence->stream->HasRoom(),
+                       .first_position = sequence->rows_done,
+                       .kv_pages = sequence->kv.pages(),
+                       .serving_pages = sequence->kv.serving_pages(),
+                       .tenant = sequence->request.tenant,
+                       .priority = sequence->request.priority});
+  }
+  return PlanStep(options_.scheduler, pages_free(), running);
+}
+
+bool Batcher::RunStep() {
+  DropGone();
+  Admit();
+  const StepPlan plan = Plan();
+  if (plan.empty()) return false;
+  RunPlan(plan);
+  RemoveFinished();
+  return true;
 }
 
 void Batcher::FailAll(const absl::Status& status) {
-  CompletionEnd end;
-  end.status = status;
-  for (const std::unique_ptr<Sequence>& sequence : running_) {
-    EndRecord(*sequence);
-    sequence->stream->events.TryPush(end);
+  for (const SequencePtr& sequence : running_) {
+    Fail(*sequence, status);
+    sequence->finished = true;
   }
-  for (const std::unique_ptr<Sequence>& sequence : waiting_) {
-    sequence->stream->events.TryPush(end);
+  RemoveFinished();
+  waiting_.RemoveIf([&](const SequencePtr& sequence) {
+    Fail(*sequence, status);
+    return true;
+  });
+}
+
+std::string Batcher::Inspect() const {
+  std::string text;
+  const int64_t now_us = parts_.clock->MonotonicUs();
+  const auto add = [&](const char* state, const Sequence& sequence) {
+    const CompletionRequest& request = sequence.request;
+    absl::StrAppend(&text, state, " ", request.request_id, " tenant \"", request.tenant,
+                    "\" priority ", request.priority, " prompt ", sequence.prompt_rows(),
+                    " answer ", sequence.output.size(), " of ", request.max_tokens, " rows done ",
+                    sequence.rows_done, " K/V pages ", sequence.kv.serving_pages(), " preemptions ",
+                    sequence.preemptions, " age ", (now_us - sequence.queued_us) / 1000, " ms\n");
+  };
+  for (const SequencePtr& sequence : running_) add("running", *sequence);
+  waiting_.ForEach([&](const SequencePtr& sequence) { add("waiting", *sequence); });
+  return text;
+}
+
+void Batcher::CheckInvariants() const {
+  int64_t pages = 0;
+  for (const SequencePtr& sequence : running_) {
+    pages += sequence->kv.serving_pages();
+    CHECK_LE(sequence->rows_done,
+             std::max(sequence->kv.pages() * kKvPageTokens, sequence->kv.record_tokens()));
+    CHECK_GT(sequence->rows_left(), 0) << "nothing to run, and not ended";
   }
-  running_.clear();
-  waiting_.clear();
+  const ActivationStore& store = *parts_.store;
+  CHECK_EQ(pages * parts_.layout->layers(),
+           store.serving_kv_pages() - store.serving_kv_pages_free())
+      << "every page that is lent belongs to one that runs";
+  CHECK_LE(running(), options_.running_max);
+  CHECK(running() + waiting() > 0 || waiting_.tenants() == 0) << "an idle tenant is remembered";
+  waiting_.ForEach([](const SequencePtr& sequence) {
+    CHECK_EQ(sequence->kv.serving_pages(), 0) << "who waits holds no serving pages";
+  });
+  parts_.store->CheckInvariants();
 }
 
 }  // namespace alchemist

@@ -1,15 +1,15 @@
-// Batcher: runs the requests. Admits waiting ones when there are K/V pages, runs one step for all
-// that run (prompt chunks and decodes), samples, and ends sequences. It decides what of a prompt is
-// recorded; no room for a record never delays or fails a request. Owned by ServingLoop, on its
-// thread.
+// Batcher: runs the requests. Admits waiting ones as the forecast of K/V pages allows, runs one
+// step for all that run (prompt chunks and decodes), samples, and ends sequences. It decides what
+// of a prompt is recorded; no room for a record never delays or fails a request. Owned by
+// ServingLoop, on its thread.
 #ifndef ALCHEMIST_SERVER_BATCHER_H_
 #define ALCHEMIST_SERVER_BATCHER_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +24,10 @@
 #include "model/model.h"
 #include "model/tokenizer.h"
 #include "server/completion.h"
+#include "server/completion_stream.h"
+#include "server/fair_queue.h"
+#include "server/kv_forecast.h"
+#include "server/retry_pushback.h"
 #include "server/scheduler.h"
 #include "server/sequence.h"
 #include "server/step_log.h"
@@ -55,16 +59,29 @@ class Batcher {
     ActivationStore* store = nullptr;
     const Clock* clock = nullptr;
     Stream* stream = nullptr;
-    // The revision a request runs at; called when it is admitted.
+    // The revision a request runs at; called when it is first admitted.
     std::function<std::shared_ptr<const ServedRevision>(const CompletionRequest&)> pin;
     std::function<void(FinishedCompletion)> on_finished;
     std::function<void()> poll;
   };
+  // Since the start.
+  struct Counters {
+    int64_t recorded = 0, unrecorded = 0;  // Requests whose prompt was run.
+    int64_t refused = 0;                   // For want of room in the queue.
+    int64_t preempted = 0;
+  };
+
   static absl::StatusOr<std::unique_ptr<Batcher>> Create(const BatcherOptions& options, Parts parts,
                                                          Device& device);
 
-  // ResourceExhausted when the queue is full, or the request could never get its K/V pages.
+  // ResourceExhausted, with a retry pushback, when the queue is full; InvalidArgument for more than
+  // tokens_max(). A full queue makes room for a tenant by refusing the last request of the one that
+  // has most waiting.
   absl::Status Add(CompletionRequest request, std::shared_ptr<CompletionStream> stream);
+  // Those of `request_ids` that are `tenant`'s and wait or run end within one step, as Cancelled.
+  // Returns which they are; others have ended, or never were.
+  std::vector<std::string> Abort(const std::set<std::string>& request_ids,
+                                 const std::string& tenant);
   // From here on Add answers Unavailable; what runs or waits goes on.
   void Drain() { draining_ = true; }
   // Admits, then runs one step. False when there was nothing to do.
@@ -72,13 +89,17 @@ class Batcher {
   // Ends everything with `status`.
   void FailAll(const absl::Status& status);
 
+  // The longest prompt with answer that the K/V pages hold.
+  int64_t tokens_max() const { return pages_total() * kKvPageTokens; }
   int64_t running() const { return static_cast<int64_t>(running_.size()); }
-  int64_t waiting() const { return static_cast<int64_t>(waiting_.size()); }
-  int64_t requests_recorded() const { return requests_recorded_; }
-  int64_t requests_unrecorded() const { return requests_unrecorded_; }
+  int64_t waiting() const { return waiting_.size(); }
+  const Counters& counters() const { return counters_; }
+  std::string Inspect() const;  // A line per request, for people: those that run, those that wait.
   const StepLog& step_log() const { return step_log_; }
+  void CheckInvariants() const;
 
  private:
+  using SequencePtr = std::unique_ptr<Sequence>;
   // Rows of several sequences that run together: one phase, one place for activations.
   struct StepGroup {
     struct Part {
@@ -92,30 +113,46 @@ class Batcher {
 
   Batcher(const BatcherOptions& options, Parts parts)
       : options_(options), parts_(std::move(parts)) {}
+
+  // ---- Who runs: batcher.cc. Pages are those of all layers. ----
+  int64_t pages_total() const { return parts_.store->serving_kv_pages() / parts_.layout->layers(); }
+  int64_t pages_free() const {
+    return parts_.store->serving_kv_pages_free() / parts_.layout->layers();
+  }
+  absl::Status MakeRoom(const std::string& tenant);
   void Admit();
   bool Start(Sequence& sequence);
+  bool Fits(const Sequence& sequence, int64_t record_tokens) const;
+  KvGrowth GrowthOf(const Sequence& sequence, int64_t record_tokens) const;
   bool BeginRecord(Sequence& sequence);
+  void Preempt(const std::vector<int64_t>& sequences);
   void DropGone();
+  bool EndIfGone(Sequence& sequence);
   bool ReaderIsGone(Sequence& sequence) const;
+  void Fail(Sequence& sequence, const absl::Status& status);
+  void EndRecord(Sequence& sequence);
+  void RemoveFinished();
   StepPlan Plan() const;
+
+  // ---- One step: batcher_step.cc ----
+  void RunPlan(const StepPlan& plan);
   void AddPart(StepGroup& group, Sequence& sequence, int64_t rows);
   void RecordGroup(StepGroup& recorded, StepGroup& unrecorded);
   void RunGroup(StepGroup& group);
-  void AfterPrefill(Sequence& sequence, int64_t rows);
+  void AfterPrompt(Sequence& sequence);
   void TakeToken(Sequence& sequence, const float* logits);
   void Finish(Sequence& sequence, FinishReason reason);
-  void EndRecord(Sequence& sequence);
-  void RemoveFinished();
 
   const BatcherOptions options_;
   const Parts parts_;
   std::optional<ForwardScratch> scratch_;  // Always there after Create.
   Buffer logits_;                          // [running_max, vocab] f32
-  std::deque<std::unique_ptr<Sequence>> waiting_;
-  std::vector<std::unique_ptr<Sequence>> running_;  // In order of admission.
+  FairQueue<SequencePtr> waiting_;
+  std::vector<SequencePtr> running_;  // In order of admission.
+  LengthForecast lengths_;
+  QueuePace pace_;
   bool draining_ = false;
-  int64_t requests_recorded_ = 0;
-  int64_t requests_unrecorded_ = 0;
+  Counters counters_;
   StepLog step_log_;
 };
 

@@ -55,8 +55,8 @@ Served ServeAll(int64_t rows_per_step, bool record, bool together) {
     EXPECT_EQ(id != 0, record);
     if (id != 0) served.records.push_back(serving.RecordBytes(id));
   }
-  EXPECT_EQ(serving.batcher().requests_recorded(), record ? 6 : 0);
-  EXPECT_EQ(serving.batcher().requests_unrecorded(), record ? 0 : 6);
+  EXPECT_EQ(serving.batcher().counters().recorded, record ? 6 : 0);
+  EXPECT_EQ(serving.batcher().counters().unrecorded, record ? 0 : 6);
   return served;
 }
 
@@ -195,8 +195,8 @@ TEST(BatcherTest, WithoutRoomForARecordRequestsAreServedUnrecorded) {
       EXPECT_EQ(answer.tokens, wanted.answers[place].tokens) << record_pages;
       EXPECT_FALSE(answer.end.recorded);
     }
-    EXPECT_EQ(serving.batcher().requests_unrecorded(), 2);
-    EXPECT_EQ(serving.batcher().requests_recorded(), 0);
+    EXPECT_EQ(serving.batcher().counters().unrecorded, 2);
+    EXPECT_EQ(serving.batcher().counters().recorded, 0);
     EXPECT_EQ(serving.finished()[0].record_id, 0u);
     EXPECT_EQ(serving.store().ledger().records, 0) << "what was begun is given back";
     serving.ExpectIdle();
@@ -254,7 +254,7 @@ TEST(BatcherTest, ASlowReaderStopsItsOwnSequenceOnly) {
   EXPECT_EQ(quick_answer.ends, 1);
   EXPECT_EQ(quick_answer.tokens.size(), static_cast<size_t>(kTokens));
   EXPECT_EQ(serving.batcher().running(), 1);
-  EXPECT_LT(slow->events.size(), CompletionStream::kEventsMax) << "room for the end is kept";
+  EXPECT_FALSE(slow->HasRoom()) << "room for the end is kept";
   TestAnswer slow_answer;
   for (int round = 0; round < 10 && slow_answer.ends == 0; ++round) {
     TestServing::Drain(*slow, slow_answer);
@@ -276,18 +276,18 @@ TEST(BatcherTest, ACancelledRequestGivesEverythingBackWhereverItIs) {
   for (int step = 0; step < 11; ++step) ASSERT_TRUE(serving.batcher().RunStep());
   ASSERT_EQ(serving.batcher().running(), 2);
   ASSERT_EQ(serving.batcher().waiting(), 1);
-  for (const auto& stream : {prefilling, decoding, waiting}) stream->cancelled = true;
+  for (const auto& stream : {prefilling, decoding, waiting}) stream->Cancel();
   EXPECT_FALSE(serving.batcher().RunStep());
   serving.ExpectIdle();
   EXPECT_TRUE(serving.finished().empty()) << "nobody can give feedback on it";
 }
 
-TEST(BatcherTest, ACallThatIsGoneWithItsStreamClosedHarmsNobody) {
+TEST(BatcherTest, ACallThatIsGoneHarmsNobody) {
   TestServing serving;
   const auto gone = serving.Add(serving.Request(10, 20));
   const auto other = serving.Add(serving.Request(11, 20));
   for (int step = 0; step < 3; ++step) ASSERT_TRUE(serving.batcher().RunStep());
-  gone->events.Close();
+  gone->Cancel();
   serving.RunAll();
   EXPECT_EQ(TestServing::AnswerOf(*other).tokens.size(), 20u);
   serving.ExpectIdle();
@@ -320,8 +320,8 @@ TEST(BatcherTest, TheQueueAndARequestHaveLimits) {
         .Add(serving.Request(rows, max_tokens), std::make_shared<CompletionStream>())
         .code();
   };
-  EXPECT_EQ(add(64, 33), absl::StatusCode::kResourceExhausted) << "4 pages and one to copy to";
-  EXPECT_EQ(add(64, 32), absl::StatusCode::kOk);
+  EXPECT_EQ(add(100, 29), absl::StatusCode::kInvalidArgument) << "4 pages hold 128";
+  EXPECT_EQ(add(100, 28), absl::StatusCode::kOk);
   EXPECT_EQ(add(1, 1), absl::StatusCode::kOk);
   EXPECT_EQ(add(1, 1), absl::StatusCode::kResourceExhausted);
   serving.RunAll();

@@ -72,6 +72,7 @@ std::shared_ptr<const ServedRevision> TestServing::MakeRevision(int64_t number) 
 CompletionRequest TestServing::Request(int64_t rows, int64_t max_tokens, uint64_t seed) const {
   Random random(seed * 1000 + static_cast<uint64_t>(rows));
   CompletionRequest request;
+  request.request_id = absl::StrCat("req-", seed, "-", rows);
   request.prompt_tokens = RandomTokens(rows, model_->config().vocab, &random);
   request.max_tokens = max_tokens;
   request.sampling.temperature = 0;
@@ -95,14 +96,17 @@ std::shared_ptr<CompletionStream> TestServing::Add(CompletionRequest request,
 
 void TestServing::RunAll() {
   for (int64_t step = 0; batcher_->RunStep(); ++step) {
-    store_->CheckInvariants();
+    batcher_->CheckInvariants();
     CHECK_LT(step, kStepsMax) << "the batcher does not come to an end";
   }
 }
 
 void TestServing::Drain(CompletionStream& stream, TestAnswer& answer) {
-  while (std::optional<CompletionEvent> event = stream.events.TryPop()) {
-    if (auto* chunk = std::get_if<CompletionChunk>(&*event)) {
+  while (std::optional<CompletionEvent> event = stream.Take()) {
+    if (auto* started = std::get_if<CompletionStarted>(&*event)) {
+      EXPECT_TRUE(answer.request_id.empty() && answer.tokens.empty() && answer.ends == 0);
+      answer.request_id = started->request_id;
+    } else if (auto* chunk = std::get_if<CompletionChunk>(&*event)) {
       EXPECT_EQ(answer.ends, 0) << "a chunk after the end";
       answer.text += chunk->text;
       answer.tokens.insert(answer.tokens.end(), chunk->token_ids.begin(), chunk->token_ids.end());
@@ -143,7 +147,7 @@ std::map<std::string, std::string> TestServing::RecordBytes(uint64_t record_id) 
 }
 
 void TestServing::ExpectIdle() const {
-  store_->CheckInvariants();
+  batcher_->CheckInvariants();
   EXPECT_EQ(store_->ledger().serving_kv_bytes_used, 0);
   EXPECT_EQ(batcher_->running(), 0);
   EXPECT_EQ(batcher_->waiting(), 0);

@@ -29,6 +29,7 @@ struct TestServingOptions {
 
 // What one request got.
 struct TestAnswer {
+  std::string request_id;
   std::vector<int32_t> tokens;
   std::vector<float> log_probs;
   std::string text;

@@ -1,16 +1,13 @@
 // A completion on its way through the server, as plain values: the validated request, and what the
-// serving loop sends back. CompletionStream carries the latter to the one gRPC thread of the call.
+// serving loop sends back through CompletionStream.
 #ifndef ALCHEMIST_SERVER_COMPLETION_H_
 #define ALCHEMIST_SERVER_COMPLETION_H_
 
-#include <atomic>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
 
-#include "base/bounded_queue.h"
 #include "base/status.h"
 #include "kernels/sampling.h"
 #include "server/log_rows.h"
@@ -18,6 +15,9 @@
 namespace alchemist {
 
 struct CompletionRequest {
+  std::string request_id;              // Minted here; what Abort names.
+  std::string tenant;                  // "" = none said.
+  int32_t priority = 0;                // Within the tenant; the smaller number goes first.
   std::vector<int32_t> prompt_tokens;  // At least one; below the context.
   std::string adapter_id;
   std::string session_id;  // "" = none.
@@ -26,6 +26,11 @@ struct CompletionRequest {
   uint64_t seed = 0;
   std::vector<std::string> stop;
   bool logprobs = false;
+};
+
+// The request was accepted; it waits or runs from here on.
+struct CompletionStarted {
+  std::string request_id;
 };
 
 struct CompletionChunk {
@@ -44,18 +49,7 @@ struct CompletionEnd {
   bool recorded = false;
 };
 
-using CompletionEvent = std::variant<CompletionChunk, CompletionEnd>;
-
-// Bounded: while `events` has no room for a chunk and the end, the loop leaves the sequence out of
-// its steps, so that a slow reader stops its own request and nobody else's.
-struct CompletionStream {
-  static constexpr int64_t kEventsMax = 64;
-
-  BoundedQueue<CompletionEvent> events{kEventsMax};
-  std::atomic<bool> cancelled{false};  // Set by the call's thread; read by the loop.
-
-  bool HasRoom() const { return events.size() + 2 <= kEventsMax; }
-};
+using CompletionEvent = std::variant<CompletionStarted, CompletionChunk, CompletionEnd>;
 
 }  // namespace alchemist
 

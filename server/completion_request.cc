@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
 namespace alchemist {
@@ -20,7 +21,7 @@ absl::Status CheckId(absl::string_view field, const std::string& id) {
 
 absl::StatusOr<std::vector<int32_t>> PromptTokens(const v1::CompleteRequest& message,
                                                   const Tokenizer& tokenizer,
-                                                  const ModelConfig& model) {
+                                                  const ModelConfig& model, int64_t tokens_max) {
   std::vector<int32_t> tokens;
   switch (message.prompt_case()) {
     case v1::CompleteRequest::kText: {
@@ -46,9 +47,11 @@ absl::StatusOr<std::vector<int32_t>> PromptTokens(const v1::CompleteRequest& mes
       return Invalid("prompt", "neither text nor tokens is set");
   }
   if (tokens.empty()) return Invalid("prompt", "has no tokens");
-  if (static_cast<int64_t>(tokens.size()) >= model.context) {
-    return Invalid("prompt", absl::StrCat(tokens.size(), " tokens, the limit is ",
-                                          model.context - 1, " (the model's context less one)"));
+  if (static_cast<int64_t>(tokens.size()) >= tokens_max) {
+    return Invalid("prompt",
+                   absl::StrCat(tokens.size(), " tokens, the limit is ", tokens_max - 1,
+                                tokens_max == model.context ? " (the model's context less one)"
+                                                            : " (what the K/V memory holds)"));
   }
   for (const int32_t token : tokens) {
     if (token < 0 || token >= model.vocab) {
@@ -92,16 +95,29 @@ absl::Status CheckStop(const v1::CompleteRequest& message) {
 
 }  // namespace
 
+absl::Status CheckTenant(const std::string& tenant) {
+  RETURN_IF_ERROR(CheckId(kTenantKey, tenant));
+  for (const char c : tenant) {
+    if (absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-') {
+      continue;
+    }
+    return Invalid(kTenantKey, "only A-Z a-z 0-9 . _ - are allowed");
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<CompletionRequest> ParseCompleteRequest(const v1::CompleteRequest& message,
                                                        const Tokenizer& tokenizer,
-                                                       const ModelConfig& model, uint64_t seed) {
+                                                       const ModelConfig& model, int64_t tokens_max,
+                                                       uint64_t seed) {
   RETURN_IF_ERROR(CheckId("adapter_id", message.adapter_id()));
   RETURN_IF_ERROR(CheckId("session_id", message.session_id()));
   RETURN_IF_ERROR(CheckStop(message));
   CompletionRequest request;
+  tokens_max = std::min(tokens_max, model.context);
   ASSIGN_OR_RETURN(request.sampling, Sampling(message, model));
-  ASSIGN_OR_RETURN(request.prompt_tokens, PromptTokens(message, tokenizer, model));
-  const int64_t room = model.context - static_cast<int64_t>(request.prompt_tokens.size());
+  ASSIGN_OR_RETURN(request.prompt_tokens, PromptTokens(message, tokenizer, model, tokens_max));
+  const int64_t room = tokens_max - static_cast<int64_t>(request.prompt_tokens.size());
   const int64_t wanted = message.has_max_tokens() ? message.max_tokens() : kMaxTokensDefault;
   if (wanted < 1) return Invalid("max_tokens", absl::StrCat(wanted, " is below 1"));
   request.max_tokens = std::min(wanted, room);
@@ -110,6 +126,7 @@ absl::StatusOr<CompletionRequest> ParseCompleteRequest(const v1::CompleteRequest
   request.seed = message.has_seed() ? message.seed() : seed;
   request.stop.assign(message.stop().begin(), message.stop().end());
   request.logprobs = message.logprobs();
+  request.priority = message.priority();
   return request;
 }
 

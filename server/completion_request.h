@@ -3,6 +3,7 @@
 #define ALCHEMIST_SERVER_COMPLETION_REQUEST_H_
 
 #include <cstdint>
+#include <string>
 
 #include "base/status.h"
 #include "model/config.h"
@@ -17,10 +18,17 @@ inline constexpr int64_t kStopStringsMax = 16;
 inline constexpr int64_t kStopBytesMax = 256;
 inline constexpr int64_t kIdBytesMax = 128;
 
-// InvalidArgument names the field and its limit. `seed` is used when the request has none.
+inline constexpr char kTenantKey[] = "alchemist-tenant";  // Of a call's metadata.
+
+// InvalidArgument names the field and its limit. Prompt and answer fit the model's context and the
+// `tokens_max` that the server's K/V pages hold. `seed` is used when the request has none.
 absl::StatusOr<CompletionRequest> ParseCompleteRequest(const v1::CompleteRequest& message,
                                                        const Tokenizer& tokenizer,
-                                                       const ModelConfig& model, uint64_t seed);
+                                                       const ModelConfig& model, int64_t tokens_max,
+                                                       uint64_t seed);
+
+// At most kIdBytesMax of A-Z a-z 0-9 . _ -; "" is no tenant.
+absl::Status CheckTenant(const std::string& tenant);
 
 }  // namespace alchemist
 

@@ -29,7 +29,7 @@ class CompletionRequestTest : public testing::Test {
   }
 
   absl::StatusOr<CompletionRequest> Parse(const v1::CompleteRequest& message) const {
-    return ParseCompleteRequest(message, *tokenizer_, model_, kSeed);
+    return ParseCompleteRequest(message, *tokenizer_, model_, tokens_max_, kSeed);
   }
   static v1::CompleteRequest Valid() {
     v1::CompleteRequest message;
@@ -39,6 +39,7 @@ class CompletionRequestTest : public testing::Test {
 
   std::unique_ptr<const Tokenizer> tokenizer_;
   ModelConfig model_;
+  int64_t tokens_max_ = 1000;
 };
 
 TEST_F(CompletionRequestTest, DefaultsAreThoseOfTheProto) {
@@ -52,6 +53,7 @@ TEST_F(CompletionRequestTest, DefaultsAreThoseOfTheProto) {
   EXPECT_EQ(request->seed, kSeed);
   EXPECT_TRUE(request->stop.empty());
   EXPECT_FALSE(request->logprobs);
+  EXPECT_EQ(request->priority, 0);
   EXPECT_EQ(request->adapter_id, "");
   EXPECT_EQ(request->session_id, "");
 }
@@ -82,6 +84,7 @@ TEST_F(CompletionRequestTest, EveryFieldIsTakenOver) {
   message.set_seed(0);
   message.add_stop(std::string(kStopBytesMax, 'x'));
   message.set_logprobs(true);
+  message.set_priority(-7);
   const auto request = Parse(message);
   ASSERT_TRUE(request.ok()) << request.status();
   EXPECT_THAT(request->prompt_tokens, ElementsAre(28, 0)) << "as they are";
@@ -92,6 +95,7 @@ TEST_F(CompletionRequestTest, EveryFieldIsTakenOver) {
   EXPECT_EQ(request->seed, 0u) << "a seed of 0 is a seed";
   EXPECT_EQ(request->stop.size(), 1u);
   EXPECT_TRUE(request->logprobs);
+  EXPECT_EQ(request->priority, -7);
   EXPECT_EQ(request->session_id.size(), static_cast<size_t>(kIdBytesMax));
 }
 
@@ -101,6 +105,29 @@ TEST_F(CompletionRequestTest, HugeMaxTokensIsCutToTheContext) {
   EXPECT_EQ(Parse(message)->max_tokens, 61);
   message.mutable_tokens()->mutable_ids()->Resize(63, 3);
   EXPECT_EQ(Parse(message)->max_tokens, 1) << "the longest prompt";
+}
+
+TEST_F(CompletionRequestTest, WhatTheServerCannotHoldIsALimitAsTheContextIs) {
+  tokens_max_ = 32;
+  v1::CompleteRequest message = Valid();
+  EXPECT_EQ(Parse(message)->max_tokens, 29);
+  message.mutable_tokens()->mutable_ids()->Resize(32, 3);
+  const absl::Status status = Parse(message).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("31 (what the K/V memory holds)"));
+}
+
+TEST_F(CompletionRequestTest, ATenantIsAShortName) {
+  for (const std::string good : {"", "a", "team-1.example_X"}) {
+    EXPECT_TRUE(CheckTenant(good).ok()) << good;
+  }
+  EXPECT_TRUE(CheckTenant(std::string(kIdBytesMax, 'a')).ok());
+  for (const std::string& bad : {std::string("a b"), std::string("a/b"), std::string("\xc3\xa4"),
+                                 std::string(kIdBytesMax + 1, 'a'), std::string(1, '\0')}) {
+    const absl::Status status = CheckTenant(bad);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << bad;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("alchemist-tenant"));
+  }
 }
 
 TEST_F(CompletionRequestTest, EachErrorNamesItsFieldAndLimit) {

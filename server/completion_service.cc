@@ -3,25 +3,38 @@
 #include <grpcpp/grpcpp.h>
 #include <sys/random.h>
 
+#include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
 
+#include "absl/strings/str_cat.h"
 #include "base/logging.h"
+#include "base/mutex.h"
 #include "proto/alchemist/v1/completion.grpc.pb.h"
 #include "server/completion_request.h"
+#include "server/completion_stream.h"
 #include "server/grpc_status_service.h"
+#include "server/ids.h"
 #include "server/link_messages.h"
+#include "server/retry_pushback.h"
 
 namespace alchemist {
 namespace {
 
-constexpr int64_t kPollCancelledUs = 50'000;
+constexpr int kAbortIdsMax = 1024;
 
 uint64_t RandomSeed() {
   uint64_t seed = 0;
   PCHECK(getrandom(&seed, sizeof(seed), 0) == sizeof(seed));
   return seed;
+}
+
+v1::CompleteResponse ToMessage(CompletionStarted started) {
+  v1::CompleteResponse response;
+  response.mutable_started()->set_request_id(std::move(started.request_id));
+  return response;
 }
 
 v1::CompleteResponse ToMessage(CompletionChunk chunk) {
@@ -45,48 +58,174 @@ v1::CompleteResponse ToMessage(const CompletionEnd& end) {
   return response;
 }
 
-class CompletionServiceImpl final : public v1::CompletionService::Service {
+absl::StatusOr<std::string> TenantOf(const grpc::ServerContextBase& context) {
+  const auto& metadata = context.client_metadata();
+  const auto tenant = metadata.find(kTenantKey);
+  if (tenant == metadata.end()) return std::string();
+  std::string name(tenant->second.data(), tenant->second.size());
+  RETURN_IF_ERROR(CheckTenant(name));
+  return name;
+}
+
+// One call of Complete: one write at a time, whatever the loop has ready. The loop's thread and
+// gRPC's come in, so a mutex guards what stage the call is at; no gRPC operation is started under
+// it.
+class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
+                                public std::enable_shared_from_this<CompletionReactor> {
+ public:
+  static std::shared_ptr<CompletionReactor> Make(grpc::CallbackServerContext* context) {
+    std::shared_ptr<CompletionReactor> reactor(new CompletionReactor(context));
+    reactor->self_ = reactor;
+    return reactor;
+  }
+
+  void Begin(absl::StatusOr<CompletionRequest> request, ServingLoop* loop) {
+    if (!request.ok()) return End(request.status());
+    stream_ = std::make_shared<CompletionStream>([weak = weak_from_this()] {
+      if (const auto reactor = weak.lock(); reactor != nullptr) reactor->OnEvents();
+    });
+    const absl::Status posted =
+        loop->TryPost([loop, stream = stream_, request = *std::move(request)]() mutable {
+          CompletionEnd end;
+          end.status = loop->batcher().Add(std::move(request), stream);
+          if (!end.status.ok()) stream->Push(std::move(end));
+        });
+    if (!posted.ok()) return End(posted);
+    WriteNext();
+  }
+
+ private:
+  explicit CompletionReactor(grpc::CallbackServerContext* context) : context_(context) {}
+
+  // The loop has something to write.
+  void OnEvents() {
+    // What was written before is not read; nor would this be.
+    if (stream_->abandoned()) context_->TryCancel();
+    WriteNext();
+  }
+
+  void WriteNext() {
+    std::optional<CompletionEvent> event;
+    {
+      MutexLock lock(&mutex_);
+      if (ended_ || writing_) return;
+      event = stream_->Take();
+      if (!event.has_value() && !stream_->cancelled()) return;
+      const bool more = event.has_value() && !std::holds_alternative<CompletionEnd>(*event);
+      (more ? writing_ : ended_) = true;
+    }
+    if (!event.has_value()) return Finish(grpc::Status::CANCELLED);
+    if (auto* end = std::get_if<CompletionEnd>(&*event)) return WriteEnd(*end);
+    auto* chunk = std::get_if<CompletionChunk>(&*event);
+    Serialize(chunk != nullptr ? ToMessage(std::move(*chunk))
+                               : ToMessage(std::get<CompletionStarted>(*std::move(event))));
+    StartWrite(&response_);
+  }
+
+  void Serialize(const v1::CompleteResponse& message) {
+    response_.Clear();
+    bool own_buffer = false;
+    const grpc::Status status = grpc::SerializationTraits<v1::CompleteResponse>::Serialize(
+        message, &response_, &own_buffer);
+    CHECK(status.ok()) << status.error_message();
+  }
+
+  void WriteEnd(const CompletionEnd& end) {
+    if (!end.status.ok()) return FinishWith(end.status);
+    Serialize(ToMessage(end));
+    StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
+  }
+
+  // Before anything was handed to the loop.
+  void End(const absl::Status& status) {
+    {
+      MutexLock lock(&mutex_);
+      ended_ = true;
+    }
+    FinishWith(status);
+  }
+
+  void FinishWith(const absl::Status& status) {
+    if (const std::optional<int64_t> pushback_ms = RetryPushbackMs(status)) {
+      context_->AddTrailingMetadata(kRetryPushbackKey, absl::StrCat(*pushback_ms));
+    }
+    Finish(ToGrpcStatus(status));
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok) stream_->Cancel();
+    {
+      MutexLock lock(&mutex_);
+      writing_ = false;
+    }
+    WriteNext();
+  }
+
+  // Also when the call's deadline has passed.
+  void OnCancel() override {
+    if (stream_ == nullptr) return;
+    stream_->Cancel();
+    WriteNext();
+  }
+
+  void OnDone() override { self_.reset(); }
+
+  grpc::CallbackServerContext* const context_;
+  std::shared_ptr<CompletionReactor> self_;  // Until gRPC is done with it.
+  std::shared_ptr<CompletionStream> stream_;
+  grpc::ByteBuffer response_;  // Being written.
+  Mutex mutex_;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+// Complete's messages are parsed here: gRPC would answer what it cannot parse, like a text that is
+// no UTF-8, with UNIMPLEMENTED.
+class CompletionServiceImpl final
+    : public v1::CompletionService::WithRawCallbackMethod_Complete<v1::CompletionService::Service> {
  public:
   CompletionServiceImpl(const Model* model, const Tokenizer* tokenizer, ServingLoop* loop)
       : model_(model), tokenizer_(tokenizer), loop_(loop) {}
 
-  grpc::Status Complete(grpc::ServerContext* context, const v1::CompleteRequest* message,
-                        grpc::ServerWriter<v1::CompleteResponse>* writer) override {
-    absl::StatusOr<CompletionRequest> request =
-        ParseCompleteRequest(*message, *tokenizer_, model_->config(), RandomSeed());
-    if (!request.ok()) return ToGrpcStatus(request.status());
-    if (const absl::Status adapter = CheckAdapterId(request->adapter_id); !adapter.ok()) {
-      return ToGrpcStatus(adapter);
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* Complete(grpc::CallbackServerContext* context,
+                                                       const grpc::ByteBuffer* message) override {
+    const std::shared_ptr<CompletionReactor> reactor = CompletionReactor::Make(context);
+    reactor->Begin(RequestOf(*context, *message), loop_);
+    return reactor.get();
+  }
+
+  grpc::Status Abort(grpc::ServerContext* context, const v1::AbortRequest* message,
+                     v1::AbortResponse* response) override {
+    const absl::StatusOr<std::string> tenant = TenantOf(*context);
+    if (!tenant.ok()) return ToGrpcStatus(tenant.status());
+    if (message->request_ids_size() > kAbortIdsMax) {
+      return ToGrpcStatus(absl::InvalidArgumentError(absl::StrCat(
+          "request_ids: ", message->request_ids_size(), ", the limit is ", kAbortIdsMax)));
     }
-    const auto stream = std::make_shared<CompletionStream>();
-    const absl::Status added = loop_->Call(
-        [this, &request, &stream] { return loop_->batcher().Add(*std::move(request), stream); });
-    if (!added.ok()) return ToGrpcStatus(added);
-    const grpc::Status status = Write(*context, *stream, *writer);
-    stream->cancelled = true;  // No effect on a request that ended.
-    stream->events.Close();
-    return status;
+    const std::set<std::string> ids(message->request_ids().begin(), message->request_ids().end());
+    return ToGrpcStatus(loop_->Call([&] {
+      for (std::string& id : loop_->batcher().Abort(ids, *tenant)) {
+        response->add_request_ids(std::move(id));
+      }
+      return absl::OkStatus();
+    }));
   }
 
  private:
-  static grpc::Status Write(const grpc::ServerContext& context, CompletionStream& stream,
-                            grpc::ServerWriter<v1::CompleteResponse>& writer) {
-    for (;;) {
-      std::optional<CompletionEvent> event = stream.events.Pop(kPollCancelledUs);
-      if (context.IsCancelled()) return grpc::Status::CANCELLED;
-      if (!event.has_value() && stream.events.closed()) {
-        return ToGrpcStatus(absl::DeadlineExceededError("the answer was not read for too long"));
-      }
-      if (!event.has_value()) continue;
-      if (auto* chunk = std::get_if<CompletionChunk>(&*event)) {
-        if (!writer.Write(ToMessage(std::move(*chunk)))) return grpc::Status::CANCELLED;
-        continue;
-      }
-      const CompletionEnd& end = std::get<CompletionEnd>(*event);
-      if (!end.status.ok()) return ToGrpcStatus(end.status);
-      writer.Write(ToMessage(end));
-      return grpc::Status::OK;
+  absl::StatusOr<CompletionRequest> RequestOf(const grpc::ServerContextBase& context,
+                                              grpc::ByteBuffer bytes) const {
+    v1::CompleteRequest message;
+    if (!grpc::SerializationTraits<v1::CompleteRequest>::Deserialize(&bytes, &message).ok()) {
+      return absl::InvalidArgumentError("no CompleteRequest, or a text in it is no UTF-8");
     }
+    ASSIGN_OR_RETURN(const std::string tenant, TenantOf(context));
+    ASSIGN_OR_RETURN(CompletionRequest request,
+                     ParseCompleteRequest(message, *tokenizer_, model_->config(),
+                                          loop_->tokens_max(), RandomSeed()));
+    RETURN_IF_ERROR(CheckAdapterId(request.adapter_id));
+    request.tenant = tenant;
+    request.request_id = MintRequestId();
+    return request;
   }
 
   const Model* const model_;

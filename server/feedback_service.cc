@@ -140,6 +140,7 @@ class FeedbackServiceImpl final : public v1::FeedbackService::Service {
     }));
     NewFeedback feedback;
     feedback.feedback_id = MintFeedbackId();
+    feedback.tenant = completion.tenant;
     feedback.idempotency_key = request.idempotency_key();
     feedback.completion_id = request.completion_id();
     feedback.submitted_unix_us = clock_->WallUs();

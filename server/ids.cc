@@ -28,6 +28,8 @@ std::string RandomHex() {
 
 std::string MintCompletionId() { return absl::StrCat("cmpl-", RandomHex()); }
 
+std::string MintRequestId() { return absl::StrCat("req-", RandomHex()); }
+
 std::string MintFeedbackId() { return absl::StrCat("fb-", RandomHex()); }
 
 }  // namespace alchemist

@@ -9,6 +9,7 @@ namespace alchemist {
 
 std::string MintCompletionId();  // "cmpl-" and 128 random bits in hex.
 std::string MintFeedbackId();    // "fb-" and 128 random bits in hex.
+std::string MintRequestId();     // "req-" and 128 random bits in hex.
 
 }  // namespace alchemist
 

@@ -27,7 +27,7 @@ enum class FinishReason : int32_t { kEos = 1, kLength = 2, kStop = 3, kCancelled
 
 struct CompletionRow {
   std::string completion_id;
-  std::string tenant;  // "" until authentication exists.
+  std::string tenant;  // What its call said; "" = nothing.
   BaseId base;
   RevisionId revision;  // Sampled the answer.
   std::vector<int32_t> prompt_tokens;

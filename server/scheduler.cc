@@ -1,24 +1,106 @@
 #include "server/scheduler.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "activation_store/record.h"
+#include "base/logging.h"
 
 namespace alchemist {
+namespace {
 
-StepPlan PlanStep(const SchedulerLimits& limits, const std::vector<RunningSequence>& running) {
-  StepPlan plan;
-  for (size_t i = 0; i < running.size(); ++i) {
-    if (running[i].prompt_rows_left == 0 && running[i].has_room) {
-      plan.decode.push_back(static_cast<int64_t>(i));
+// Running sequences and what a step does with them.
+class Planner {
+ public:
+  Planner(const SchedulerLimits& limits, int64_t pages_free,
+          const std::vector<RunningSequence>& running)
+      : limits_(limits),
+        pages_free_(pages_free),
+        running_(running),
+        rows_(running.size()),
+        preempted_(running.size()) {}
+
+  StepPlan Plan() {
+    PlanDecodes();
+    MakeRoom();
+    StepPlan plan = std::move(plan_);
+    int64_t rows_left = limits_.rows_per_step;
+    for (size_t i = 0; i < running_.size(); ++i) {
+      if (rows_[i] == 0 || preempted_[i]) continue;
+      plan.decode.push_back({static_cast<int64_t>(i), rows_[i]});
+      rows_left -= rows_[i];
+    }
+    for (size_t i = 0; i < running_.size() && rows_left > 0; ++i) {
+      const int64_t rows = std::min(running_[i].prompt_rows_left, rows_left);
+      if (rows == 0 || preempted_[i]) continue;
+      plan.prefill.push_back({static_cast<int64_t>(i), rows});
+      rows_left -= rows;
+    }
+    return plan;
+  }
+
+ private:
+  void PlanDecodes() {
+    int64_t resume_rows = kResumeRowsMax;
+    for (size_t i = 0; i < running_.size(); ++i) {
+      const RunningSequence& sequence = running_[i];
+      if (sequence.prompt_rows_left > 0 || !sequence.has_room) continue;
+      CHECK_GT(sequence.decode_rows_left, 0) << "sequence " << i << " has nothing to decode";
+      rows_[i] = 1;
+      if (sequence.decode_rows_left == 1) continue;
+      rows_[i] = std::min(sequence.decode_rows_left, resume_rows);
+      resume_rows -= rows_[i];
     }
   }
-  int64_t rows_left = limits.rows_per_step - static_cast<int64_t>(plan.decode.size());
-  for (size_t i = 0; i < running.size() && rows_left > 0; ++i) {
-    const int64_t rows = std::min(running[i].prompt_rows_left, rows_left);
-    if (rows == 0) continue;
-    plan.prefill.push_back({static_cast<int64_t>(i), rows});
-    rows_left -= rows;
+
+  int64_t PagesNeeded(size_t i) const {
+    if (rows_[i] == 0 || preempted_[i]) return 0;
+    const int64_t pages = KvPagesFor(running_[i].first_position + rows_[i]);
+    return std::max<int64_t>(0, pages - running_[i].kv_pages);
   }
-  return plan;
+
+  void MakeRoom() {
+    int64_t needed = 0;
+    for (size_t i = 0; i < running_.size(); ++i) needed += PagesNeeded(i);
+    while (needed > pages_free_) {
+      const size_t victim = Victim();
+      needed -= PagesNeeded(victim);
+      pages_free_ += running_[victim].serving_pages;
+      preempted_[victim] = true;
+      plan_.preempt.push_back(static_cast<int64_t>(victim));
+    }
+  }
+
+  // Who neither holds nor wants pages would gain nobody anything.
+  bool MayPreempt(size_t i) const {
+    return !preempted_[i] && (running_[i].serving_pages > 0 || PagesNeeded(i) > 0);
+  }
+
+  size_t Victim() const {
+    size_t last = running_.size();
+    while (last > 0 && !MayPreempt(last - 1)) --last;
+    CHECK_GT(last, 0u) << "nobody has pages to give, and pages are wanted";
+    size_t victim = last - 1;
+    for (size_t i = victim; i-- > 0;) {
+      if (!MayPreempt(i) || running_[i].tenant != running_[victim].tenant) continue;
+      if (running_[i].priority > running_[victim].priority) victim = i;
+    }
+    return victim;
+  }
+
+  const SchedulerLimits& limits_;
+  int64_t pages_free_;
+  const std::vector<RunningSequence>& running_;
+  std::vector<int64_t> rows_;  // Decode rows of each in this step.
+  std::vector<bool> preempted_;
+  StepPlan plan_;
+};
+
+}  // namespace
+
+StepPlan PlanStep(const SchedulerLimits& limits, int64_t pages_free,
+                  const std::vector<RunningSequence>& running) {
+  return Planner(limits, pages_free, running).Plan();
 }
 
 }  // namespace alchemist

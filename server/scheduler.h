@@ -1,8 +1,11 @@
-// The scheduler: a pure function from what is running and waiting to the next step's rows.
+// The scheduler: a pure function from what runs and how much memory is left to the next step: whose
+// decode rows and prompt rows it runs, and who has to make room. Who is admitted is FairQueue's and
+// kv_forecast.h's matter.
 #ifndef ALCHEMIST_SERVER_SCHEDULER_H_
 #define ALCHEMIST_SERVER_SCHEDULER_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace alchemist {
@@ -11,25 +14,43 @@ struct SchedulerLimits {
   int64_t rows_per_step = 512;  // Decode rows first, then prompt rows up to this many.
 };
 
+// A preempted answer's tokens are run again in steps of at most so many rows for all requests: as
+// decode rows, so that they get the bits that they had, and decode rows are slow in great numbers.
+inline constexpr int64_t kResumeRowsMax = 32;
+
 // A running sequence, in order of admission.
 struct RunningSequence {
   int64_t prompt_rows_left = 0;  // 0: it decodes.
+  int64_t decode_rows_left = 0;  // Rows of its answer that are known and not run: 1, or more when
+                                 // it was preempted.
   bool has_room = true;          // Its reader keeps up; otherwise it waits.
+  int64_t first_position = 0;    // Of the next row.
+  int64_t kv_pages = 0;          // Positions 0 .. 32 * kv_pages - 1 have memory.
+  int64_t serving_pages = 0;     // Of them what a preemption gives back.
+  std::string tenant = {};
+  int32_t priority = 0;  // The smaller number goes first.
 };
 
 struct StepPlan {
-  std::vector<int64_t> decode;  // Indices of sequences that decode one token.
-  struct Prefill {
+  struct Part {
     int64_t sequence = 0;
     int64_t rows = 0;
+    friend bool operator==(const Part&, const Part&) = default;
   };
-  std::vector<Prefill> prefill;
+  std::vector<int64_t> preempt;  // These give their serving pages back and wait again.
+  std::vector<Part> decode;
+  std::vector<Part> prefill;
 
-  bool empty() const { return decode.empty() && prefill.empty(); }
+  bool empty() const { return preempt.empty() && decode.empty() && prefill.empty(); }
 };
 
 // Decodes never wait for a prompt; prompts share what is left of the step in order of admission.
-StepPlan PlanStep(const SchedulerLimits& limits, const std::vector<RunningSequence>& running);
+// When decodes need more pages than `pages_free`, the tenant that was admitted last gives them: of
+// its sequences the least urgent, and of those the last admitted. So whoever was admitted before
+// all others of its tenant and priority goes on, and every request comes to its end. REQUIRES: any
+// one sequence can grow to its end in the pages that it holds and that are free when it is alone.
+StepPlan PlanStep(const SchedulerLimits& limits, int64_t pages_free,
+                  const std::vector<RunningSequence>& running);
 
 }  // namespace alchemist
 

@@ -5,31 +5,98 @@
 namespace alchemist {
 namespace {
 
+constexpr int64_t kPlenty = 1'000;
+
+using Parts = std::vector<StepPlan::Part>;
+
+RunningSequence Prompt(int64_t rows) { return {.prompt_rows_left = rows}; }
+RunningSequence Answer(int64_t rows = 1) { return {.decode_rows_left = rows}; }
+// An answer at a page's end, which holds `serving_pages` of its `kv_pages`.
+RunningSequence Full(int64_t kv_pages, int64_t serving_pages, std::string tenant = "",
+                     int32_t priority = 0) {
+  return {.decode_rows_left = 1,
+          .first_position = 32 * kv_pages,
+          .kv_pages = kv_pages,
+          .serving_pages = serving_pages,
+          .tenant = std::move(tenant),
+          .priority = priority};
+}
+
 TEST(SchedulerTest, DecodesGoFirstAndPromptsShareTheRest) {
   const StepPlan plan =
-      PlanStep({.rows_per_step = 10}, {{0, true}, {7, true}, {0, true}, {7, true}});
-  EXPECT_EQ(plan.decode, (std::vector<int64_t>{0, 2}));
-  ASSERT_EQ(plan.prefill.size(), 2u);
-  EXPECT_EQ(plan.prefill[0].sequence, 1);
-  EXPECT_EQ(plan.prefill[0].rows, 7);
-  EXPECT_EQ(plan.prefill[1].rows, 1);
+      PlanStep({.rows_per_step = 10}, kPlenty, {Answer(), Prompt(7), Answer(), Prompt(7)});
+  EXPECT_EQ(plan.decode, (Parts{{0, 1}, {2, 1}}));
+  EXPECT_EQ(plan.prefill, (Parts{{1, 7}, {3, 1}}));
+  EXPECT_TRUE(plan.preempt.empty());
 }
 
 TEST(SchedulerTest, ASlowReaderStopsOnlyItsOwnSequence) {
-  const StepPlan plan = PlanStep({.rows_per_step = 4}, {{0, false}, {0, true}});
-  EXPECT_EQ(plan.decode, (std::vector<int64_t>{1}));
+  RunningSequence slow = Answer();
+  slow.has_room = false;
+  const StepPlan plan = PlanStep({.rows_per_step = 4}, kPlenty, {slow, Answer()});
+  EXPECT_EQ(plan.decode, (Parts{{1, 1}}));
 }
 
 TEST(SchedulerTest, MoreDecodesThanRowsStillAllDecode) {
   const StepPlan plan =
-      PlanStep({.rows_per_step = 2}, {{0, true}, {0, true}, {0, true}, {5, true}});
+      PlanStep({.rows_per_step = 2}, kPlenty, {Answer(), Answer(), Answer(), Prompt(5)});
   EXPECT_EQ(plan.decode.size(), 3u);
   EXPECT_TRUE(plan.prefill.empty());
 }
 
 TEST(SchedulerTest, NothingToDoIsAnEmptyPlan) {
-  EXPECT_TRUE(PlanStep({}, {}).empty());
-  EXPECT_TRUE(PlanStep({}, {{0, false}}).empty());
+  EXPECT_TRUE(PlanStep({}, kPlenty, {}).empty());
+  RunningSequence slow = Answer();
+  slow.has_room = false;
+  EXPECT_TRUE(PlanStep({}, 0, {slow}).empty());
+}
+
+TEST(SchedulerTest, AResumedAnswerIsRunAgainInPieces) {
+  const StepPlan plan = PlanStep({.rows_per_step = 40}, kPlenty,
+                                 {Answer(20), Answer(), Answer(20), Answer(9), Prompt(50)});
+  EXPECT_EQ(plan.decode, (Parts{{0, 20}, {1, 1}, {2, 12}})) << "others decode beside it";
+  EXPECT_EQ(plan.prefill, (Parts{{4, 7}}));
+}
+
+TEST(SchedulerTest, NobodyIsPreemptedWhileThereArePages) {
+  const std::vector<RunningSequence> running = {Full(1, 1), Full(4, 2), Answer()};
+  EXPECT_TRUE(PlanStep({}, 3, running).preempt.empty());
+  EXPECT_FALSE(PlanStep({}, 2, running).preempt.empty()) << "the last one has no page yet either";
+}
+
+TEST(SchedulerTest, WhoWasAdmittedLastGivesItsPages) {
+  const StepPlan plan = PlanStep({}, 0, {Full(2, 2), Full(1, 1), Full(3, 3)});
+  EXPECT_EQ(plan.preempt, (std::vector<int64_t>{2}));
+  EXPECT_EQ(plan.decode, (Parts{{0, 1}, {1, 1}}));
+}
+
+TEST(SchedulerTest, AsManyGiveTheirPagesAsAreNeeded) {
+  const StepPlan plan = PlanStep({}, 0, {Full(9, 9), Full(1, 1), Full(1, 1), Full(1, 1)});
+  EXPECT_EQ(plan.preempt, (std::vector<int64_t>{3, 2}));
+  EXPECT_EQ(plan.decode, (Parts{{0, 1}, {1, 1}}));
+}
+
+TEST(SchedulerTest, OfTheTenantThatCameLastTheLeastUrgentGives) {
+  const StepPlan plan = PlanStep({}, 0,
+                                 {Full(1, 1, "a", 9), Full(1, 1, "b", 5), Full(1, 1, "b", 7),
+                                  Full(1, 1, "a"), Full(2, 2, "b", -3)});
+  EXPECT_EQ(plan.preempt, (std::vector<int64_t>{2, 1, 4}))
+      << "b's, by urgency; a's 9 says nothing to b";
+}
+
+TEST(SchedulerTest, APromptThatHoldsPagesGivesThemButNotOneWithoutAny) {
+  RunningSequence recorded = Prompt(5);
+  RunningSequence unrecorded = Prompt(5);
+  unrecorded.serving_pages = 2;
+  const StepPlan plan = PlanStep({}, 0, {Full(1, 1), unrecorded, recorded});
+  EXPECT_EQ(plan.preempt, (std::vector<int64_t>{1}));
+  EXPECT_EQ(plan.prefill, (Parts{{2, 5}}));
+}
+
+TEST(SchedulerTest, AnAnswerThatHasNoPageYetWaitsForOne) {
+  const StepPlan plan = PlanStep({}, 1, {Answer(), Answer(), Answer()});
+  EXPECT_EQ(plan.preempt, (std::vector<int64_t>{2, 1}));
+  EXPECT_EQ(plan.decode, (Parts{{0, 1}}));
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
-// Sequence: one running request. Owned by Batcher, on the serving loop's thread.
+// Sequence: one request that waits or runs. Owned by Batcher, on the serving loop's thread.
 #ifndef ALCHEMIST_SERVER_SEQUENCE_H_
 #define ALCHEMIST_SERVER_SEQUENCE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "server/completion.h"
+#include "server/completion_stream.h"
 #include "server/output_text.h"
 #include "server/sequence_kv.h"
 #include "server/served_revision.h"
@@ -31,20 +33,26 @@ struct Sequence {
         text(tokenizer, this->request.stop) {}
 
   int64_t prompt_rows() const { return static_cast<int64_t>(request.prompt_tokens.size()); }
-  int64_t prompt_rows_left() const { return prompt_rows() - prompt_rows_done; }
+  int64_t prompt_rows_left() const { return std::max<int64_t>(0, prompt_rows() - rows_done); }
+  // Tokens that are known: the prompt's and the sampled ones.
+  int64_t tokens() const { return prompt_rows() + static_cast<int64_t>(output.size()); }
+  // Rows that can be run: prompt rows, or the last sampled token's; more after a preemption.
+  int64_t rows_left() const { return tokens() - rows_done; }
 
   const CompletionRequest request;
   const std::shared_ptr<CompletionStream> stream;
-  std::shared_ptr<const ServedRevision> revision;  // Pinned at admission.
+  std::shared_ptr<const ServedRevision> revision;  // Pinned at admission; null before.
   SequenceKv kv;
   OutputText text;
   uint64_t record_id = 0;
   Recording recording = Recording::kNone;
-  int64_t queued_us = 0;  // When it came.
-  int64_t prompt_rows_done = 0;
+  int64_t queued_us = 0;         // When it came.
+  int64_t rows_done = 0;         // Positions whose K/V is in place.
   std::vector<int32_t> output;   // Sampled tokens; the last one is not run yet.
   std::vector<float> log_probs;  // Of output.
+  int64_t preemptions = 0;
   int64_t no_room_since_us = 0;  // When its reader fell behind; 0: it keeps up.
+  bool aborted = false;          // By Abort.
   bool finished = false;
 };
 

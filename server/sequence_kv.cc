@@ -8,24 +8,10 @@
 
 namespace alchemist {
 
-int64_t SequenceKv::PagesNeeded(int64_t tokens_max) {
-  return (tokens_max + kKvPageTokens - 1) / kKvPageTokens;
-}
-
 SequenceKv::SequenceKv(const KvGeometry& geometry, ActivationStore* store)
     : geometry_(geometry), store_(store), runs_(geometry.layers), rows_(geometry.layers) {}
 
-SequenceKv::~SequenceKv() { Reset(); }
-
-void SequenceKv::Reset() {
-  for (const std::vector<KvPage>& layers : serving_) {
-    for (const KvPage& page : layers) store_->FreeServingKvPage(page);
-  }
-  serving_.clear();
-  spare_ = 0;
-  runs_.assign(geometry_.layers, {});
-  rows_.assign(geometry_.layers, {});
-}
+SequenceKv::~SequenceKv() { FreeServingPages(); }
 
 void SequenceKv::SetPage(int64_t index, int64_t layer, int64_t offset) {
   std::byte* k = store_->data() + offset;
@@ -44,53 +30,84 @@ void SequenceKv::SetPage(int64_t index, int64_t layer, int64_t offset) {
 
 void SequenceKv::UseRecord(uint64_t record_id, int64_t tokens) {
   CHECK(runs_[0].empty());
-  for (int64_t page = 0; page < PagesNeeded(tokens); ++page) {
+  record_id_ = record_id;
+  record_tokens_ = tokens;
+  record_pages_ = KvPagesFor(tokens);
+  SetRecordPages();
+}
+
+void SequenceKv::SetRecordPages() {
+  for (int64_t page = 0; page < KvPagesFor(record_tokens_); ++page) {
     for (int64_t layer = 0; layer < geometry_.layers; ++layer) {
-      SetPage(page, layer, store_->KvOffset(record_id, layer, page * kKvPageTokens));
+      SetPage(page, layer, store_->KvOffset(record_id_, layer, page * kKvPageTokens));
     }
   }
 }
 
-bool SequenceKv::Reserve(int64_t tokens_max) {
-  const int64_t record_pages = static_cast<int64_t>(runs_[0].size());
-  // One page more than the positions ask for when the record's last page has to be copied.
-  spare_ = record_pages > 0 ? 1 : 0;
-  const int64_t needed = PagesNeeded(tokens_max) - record_pages + spare_;
-  for (int64_t i = 0; i < needed; ++i) {
-    std::vector<KvPage>& layers = serving_.emplace_back();
+void SequenceKv::SealRecord() {
+  CHECK(serving_.empty() && record_tokens_ > 0);
+  record_pages_ = record_tokens_ / kKvPageTokens;
+  sealed_ = true;
+}
+
+int64_t SequenceKv::pages() const { return record_pages_ + serving_pages(); }
+
+bool SequenceKv::Extend(int64_t tokens) {
+  const int64_t before = pages();
+  const int64_t count = KvPagesFor(tokens) - before;
+  if (count <= 0) return true;
+  std::vector<std::vector<KvPage>> taken(count);
+  for (std::vector<KvPage>& layers : taken) {
     for (int64_t layer = 0; layer < geometry_.layers; ++layer) {
       const std::optional<KvPage> page = store_->AllocateServingKvPage();
       if (!page.has_value()) {
-        Reset();
+        for (const auto& each : taken) {
+          for (const KvPage& lent : each) store_->FreeServingKvPage(lent);
+        }
         return false;
       }
       layers.push_back(*page);
     }
   }
-  for (int64_t i = spare_; i < needed; ++i) {
+  if (before * kKvPageTokens < record_tokens_) CopyRecordRows(before, taken[0]);
+  for (int64_t i = 0; i < count; ++i) {
     for (int64_t layer = 0; layer < geometry_.layers; ++layer) {
-      SetPage(record_pages + i - spare_, layer, serving_[i][layer].offset);
+      SetPage(before + i, layer, taken[i][layer].offset);
     }
+    serving_.push_back(std::move(taken[i]));
   }
   return true;
 }
 
-void SequenceKv::LeaveRecord(int64_t tokens) {
-  const int64_t rows = tokens % kKvPageTokens;
-  if (rows == 0) return;
-  CHECK_EQ(spare_, 1);
-  spare_ = 0;
-  const int64_t page = tokens / kKvPageTokens;
-  const int64_t bytes = rows * geometry_.kv_width * BytesPerElement(geometry_.dtype);
+// The rows that the record has in its `page`, K then V, to the same rows of other pages.
+void SequenceKv::CopyRecordRows(int64_t page, const std::vector<KvPage>& to) {
+  const int64_t row_bytes = geometry_.kv_width * BytesPerElement(geometry_.dtype);
+  const int64_t bytes = (record_tokens_ - page * kKvPageTokens) * row_bytes;
   for (int64_t layer = 0; layer < geometry_.layers; ++layer) {
-    const KvRun recorded = runs_[layer][page];
-    SetPage(page, layer, serving_[0][layer].offset);
-    std::memcpy(rows_[layer][page].k.data, recorded.k.data, bytes);
-    std::memcpy(rows_[layer][page].v.data, recorded.v.data, bytes);
+    std::byte* const k = store_->data() + to[layer].offset;
+    std::memcpy(k, runs_[layer][page].k.data, bytes);
+    std::memcpy(k + kKvPageTokens * row_bytes, runs_[layer][page].v.data, bytes);
   }
 }
 
+void SequenceKv::FreeServingPages() {
+  for (const std::vector<KvPage>& layers : serving_) {
+    for (const KvPage& page : layers) store_->FreeServingKvPage(page);
+  }
+  serving_.clear();
+}
+
+void SequenceKv::DropServingPages() {
+  FreeServingPages();
+  for (int64_t layer = 0; layer < geometry_.layers; ++layer) {
+    runs_[layer].clear();
+    rows_[layer].clear();
+  }
+  SetRecordPages();
+}
+
 std::vector<std::vector<KvRows>> SequenceKv::Rows(int64_t first, int64_t rows) const {
+  CHECK(!sealed_ || first >= record_tokens_) << "row " << first << " is sealed";
   std::vector<std::vector<KvRows>> result(geometry_.layers);
   for (int64_t layer = 0; layer < geometry_.layers; ++layer) {
     for (int64_t position = first; position < first + rows;) {

@@ -1,7 +1,7 @@
 // SequenceKv: where one running sequence's K/V lies. Prompt pages of a recorded request belong to
-// its record; all others are serving's own. A record's last page, when the prompt does not fill it,
-// is copied before decoding goes on, so that a sealed page is never written. Owned by the sequence,
-// on the serving loop's thread.
+// its record; all others are serving's own, taken as the sequence grows. A sealed page is never
+// written: when the prompt does not fill its last one, Extend copies it. A page here is one in
+// every layer. Owned by the sequence, on the serving loop's thread.
 #ifndef ALCHEMIST_SERVER_SEQUENCE_KV_H_
 #define ALCHEMIST_SERVER_SEQUENCE_KV_H_
 
@@ -22,9 +22,6 @@ struct KvGeometry {
 
 class SequenceKv {
  public:
-  // Serving K/V pages (one per layer each) that a sequence of `tokens_max` positions can need.
-  static int64_t PagesNeeded(int64_t tokens_max);
-
   SequenceKv(const KvGeometry& geometry, ActivationStore* store);
   ~SequenceKv();  // Gives serving's pages back.
   SequenceKv(const SequenceKv&) = delete;
@@ -32,25 +29,38 @@ class SequenceKv {
 
   // The record's pages hold positions [0, tokens). REQUIRES: called first, pages appended.
   void UseRecord(uint64_t record_id, int64_t tokens);
-  // Serving pages up to `tokens_max` positions; false, and Reset, when there are not enough.
-  bool Reserve(int64_t tokens_max);
-  // Back to the state after construction: serving's pages are given back.
-  void Reset();
-  // From here on rows from `tokens` on are written to serving's pages. Uses one of the reserved.
-  void LeaveRecord(int64_t tokens);
+  // The record is sealed: what lies in its pages is read only.
+  void SealRecord();
+  // Takes serving pages so that all positions before `tokens` have memory; false and no change when
+  // there are not enough.
+  bool Extend(int64_t tokens);
+  // Gives serving's pages back; the K/V in them is lost, the record's stays.
+  void DropServingPages();
 
-  // Per layer, K/V of positions 0 .. at least the last one reserved.
+  // Positions [0, 32 * pages()) have memory; those after `record_tokens` may be written.
+  int64_t pages() const;
+  int64_t serving_pages() const { return static_cast<int64_t>(serving_.size()); }
+  int64_t record_tokens() const { return record_tokens_; }  // Positions that lie in the record.
+
+  // Per layer, K/V of positions 0 .. at least the last one with memory.
   const std::vector<std::vector<KvRun>>& runs() const { return runs_; }
-  // Per layer, memory for the rows of positions [first, first + rows).
+  // Per layer, memory for the rows of positions [first, first + rows). REQUIRES: they have it, and
+  // are not sealed.
   std::vector<std::vector<KvRows>> Rows(int64_t first, int64_t rows) const;
 
  private:
+  void FreeServingPages();
+  void SetRecordPages();
   void SetPage(int64_t index, int64_t layer, int64_t offset);
+  void CopyRecordRows(int64_t page, const std::vector<KvPage>& to);
 
   const KvGeometry geometry_;
   ActivationStore* const store_;
-  std::vector<std::vector<KvPage>> serving_;  // [page][layer], in the order they were taken.
-  int64_t spare_ = 0;                         // Of serving_: reserved for LeaveRecord.
+  uint64_t record_id_ = 0;
+  int64_t record_tokens_ = 0;
+  int64_t record_pages_ = 0;                  // Those that are not to be copied.
+  bool sealed_ = false;                       // The record is.
+  std::vector<std::vector<KvPage>> serving_;  // [page][layer], in the order of their positions.
   std::vector<std::vector<KvRun>> runs_;      // [layer][page]
   std::vector<std::vector<KvRows>> rows_;     // [layer][page]
 };

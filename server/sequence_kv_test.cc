@@ -88,7 +88,7 @@ class SequenceKvTest : public testing::Test {
 TEST_F(SequenceKvTest, WithoutARecordAllPagesAreServings) {
   {
     SequenceKv kv(kGeometry, store_.get());
-    ASSERT_TRUE(kv.Reserve(65));
+    ASSERT_TRUE(kv.Extend(65));
     EXPECT_EQ(PagesUsed(), 3 * kGeometry.layers);
     Write(kv, 0, 33, 0.5f);
     Write(kv, 33, 32, 0.5f);
@@ -99,7 +99,7 @@ TEST_F(SequenceKvTest, WithoutARecordAllPagesAreServings) {
 
 TEST_F(SequenceKvTest, RowsAreCutAtPages) {
   SequenceKv kv(kGeometry, store_.get());
-  ASSERT_TRUE(kv.Reserve(96));
+  ASSERT_TRUE(kv.Extend(96));
   const auto rows = kv.Rows(30, 40);
   ASSERT_EQ(rows.size(), 2u);
   ASSERT_EQ(rows[1].size(), 3u);
@@ -116,14 +116,27 @@ TEST_F(SequenceKvTest, DecodingNeverWritesIntoTheRecord) {
     {
       SequenceKv kv(kGeometry, store_.get());
       kv.UseRecord(id, prompt);
-      ASSERT_TRUE(kv.Reserve(prompt + 40));
       Write(kv, 0, prompt, 0.25f);
-      kv.LeaveRecord(prompt);
+      kv.SealRecord();
       store_->Seal(id, prompt);
       const std::string sealed = RecordBytes(id, prompt);
       for (int64_t position = prompt; position < prompt + 40; ++position) {
+        ASSERT_TRUE(kv.Extend(position + 1));
         Write(kv, position, 1, 0.25f);
       }
+      EXPECT_TRUE(RecordBytes(id, prompt) == sealed) << "prompt of " << prompt;
+      ExpectRows(kv, 0, prompt + 40, 0.25f);
+      // After a preemption the record's rows are there, and the others can be written anew.
+      kv.DropServingPages();
+      EXPECT_EQ(PagesUsed(), 0);
+      {
+        SequenceKv other(kGeometry, store_.get());
+        ASSERT_TRUE(other.Extend(5 * kKvPageTokens));
+        Write(other, 0, 5 * kKvPageTokens, 0.75f);  // Over what it gave back.
+      }
+      ExpectRows(kv, 0, prompt, 0.25f);
+      ASSERT_TRUE(kv.Extend(prompt + 40));
+      Write(kv, prompt, 40, 0.25f);
       EXPECT_TRUE(RecordBytes(id, prompt) == sealed) << "prompt of " << prompt;
       ExpectRows(kv, 0, prompt + 40, 0.25f);
     }
@@ -133,24 +146,28 @@ TEST_F(SequenceKvTest, DecodingNeverWritesIntoTheRecord) {
   }
 }
 
-TEST_F(SequenceKvTest, WithoutEnoughPagesNothingIsTaken) {
+TEST_F(SequenceKvTest, PagesAreTakenAsTheSequenceGrows) {
   const uint64_t id = BeginRecord(33);
   SequenceKv kv(kGeometry, store_.get());
   kv.UseRecord(id, 33);
-  // Of 5 pages a layer one is for the copy: 2 of the record and 4 more fit, 5 do not.
-  EXPECT_FALSE(kv.Reserve(7 * kKvPageTokens));
-  EXPECT_EQ(PagesUsed(), 0);
-  EXPECT_TRUE(kv.runs()[0].empty()) << "as after construction";
-  kv.UseRecord(id, 33);
-  EXPECT_TRUE(kv.Reserve(6 * kKvPageTokens));
+  EXPECT_EQ(kv.pages(), 2);
+  ASSERT_TRUE(kv.Extend(64)) << "the rest of the record's last page, as long as it is not sealed";
+  EXPECT_EQ(kv.serving_pages(), 0);
+  kv.SealRecord();
+  store_->Seal(id, 33);
+  EXPECT_EQ(kv.pages(), 1) << "a sealed page that is not full is to be copied";
+  ASSERT_TRUE(kv.Extend(34));
+  EXPECT_EQ(kv.serving_pages(), 1);
+  ASSERT_TRUE(kv.Extend(64));
+  EXPECT_EQ(kv.serving_pages(), 1);
+  // Of 5 pages a layer one is taken: 4 more fit, 5 do not.
+  EXPECT_FALSE(kv.Extend(7 * kKvPageTokens));
+  EXPECT_EQ(kv.serving_pages(), 1) << "all or nothing";
+  EXPECT_EQ(PagesUsed(), kGeometry.layers);
+  EXPECT_TRUE(kv.Extend(6 * kKvPageTokens));
   EXPECT_EQ(PagesUsed(), kServingPages);
-  store_->Abort(id);
-}
-
-TEST_F(SequenceKvTest, PagesNeededRoundsUp) {
-  EXPECT_EQ(SequenceKv::PagesNeeded(1), 1);
-  EXPECT_EQ(SequenceKv::PagesNeeded(32), 1);
-  EXPECT_EQ(SequenceKv::PagesNeeded(33), 2);
+  EXPECT_EQ(store_->serving_kv_pages_free(), 0);
+  store_->Unpin(id);
 }
 
 }  // namespace

@@ -50,10 +50,19 @@ absl::StatusOr<std::unique_ptr<ServingLoop>> ServingLoop::Create(const ServingLo
   return loop;
 }
 
-absl::Status ServingLoop::Post(Command command) {
-  if (commands_.Push(std::move(command), kPostTimeoutUs)) return absl::OkStatus();
+absl::Status ServingLoop::WhyNotPosted() const {
   return absl::UnavailableError(commands_.closed() ? "the server is stopping"
                                                    : "the serving loop does not keep up");
+}
+
+absl::Status ServingLoop::Post(Command command) {
+  if (commands_.Push(std::move(command), kPostTimeoutUs)) return absl::OkStatus();
+  return WhyNotPosted();
+}
+
+absl::Status ServingLoop::TryPost(Command command) {
+  if (commands_.TryPush(std::move(command))) return absl::OkStatus();
+  return WhyNotPosted();
 }
 
 void ServingLoop::PostInternal(Command command) {

@@ -59,12 +59,15 @@ class ServingLoop {
   // ---- Any thread ----
   // Runs `command` on the loop's thread. Unavailable when the loop stops or its queue stays full.
   absl::Status Post(Command command);
+  // As Post, for threads that must not wait: Unavailable at once when the queue is full.
+  absl::Status TryPost(Command command);
   // For the server's own threads (log, publisher, attach listener), which have few commands under
   // way and must neither wait nor lose one: what they report cannot be asked for again.
   void PostInternal(Command command);
   // As Post, and waits for what `command` returns.
   absl::Status Call(std::function<absl::Status()> command);
   void Stop();  // Refuses new commands; Run returns after what is queued.
+  int64_t tokens_max() const { return batcher_->tokens_max(); }  // Never changes.
 
   // ---- The loop's thread ----
   void Run();      // Until Stop; then ends all requests.
@@ -79,6 +82,7 @@ class ServingLoop {
  private:
   ServingLoop(const ServingLoopOptions& options, Parts parts)
       : options_(options), parts_(std::move(parts)) {}
+  absl::Status WhyNotPosted() const;
   void RunCommands();
   void Tick();
   void OnFinished(FinishedCompletion finished);

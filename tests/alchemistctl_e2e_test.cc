@@ -68,6 +68,9 @@ TEST_F(AlchemistctlE2eTest, EveryCommandSaysWhatItDid) {
     EXPECT_NE(Output({command}), "") << command;
   }
   EXPECT_THAT(Output({"status"}), HasSubstr("trainer"));
+  EXPECT_THAT(Output({"abort", "req-none"}, /*exit_code=*/1), HasSubstr("req-none"));
+  EXPECT_THAT(Output({"--tenant=not a name", "complete", "abc"}, /*exit_code=*/1),
+              HasSubstr("alchemist-tenant"));
   EXPECT_THAT(Output({"rollback", "x"}, /*exit_code=*/1), HasSubstr("number"));
   EXPECT_THAT(Output({"no-such-command"}, /*exit_code=*/1), HasSubstr("--help"));
 }

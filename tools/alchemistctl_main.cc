@@ -18,6 +18,8 @@
 ABSL_FLAG(std::string, server, "127.0.0.1:50051", "Address of the server.");
 ABSL_FLAG(int64_t, max_tokens, 64, "complete: tokens at most.");
 ABSL_FLAG(double, temperature, 0, "complete: 0 is greedy.");
+ABSL_FLAG(int32_t, priority, 0, "complete: among requests of a tenant the smaller goes first.");
+ABSL_FLAG(std::string, tenant, "", "complete, abort: in whose name.");
 ABSL_FLAG(
     std::string, key, "",
     "correct, rate: idempotency key; the same key counts once. Without one, the same words about "
@@ -29,6 +31,7 @@ namespace {
 constexpr char kUsage[] = R"(Talks to a running alchemist-server.
 
   alchemistctl complete TEXT              prints the answer as it comes, then its completion id
+  alchemistctl abort REQUEST              ends a request of the tenant that waits or runs
   alchemistctl correct COMPLETION TEXT    says what the right completion was
   alchemistctl rate COMPLETION +1|-1
   alchemistctl feedback ID                what became of a feedback
@@ -38,6 +41,7 @@ constexpr char kUsage[] = R"(Talks to a running alchemist-server.
   alchemistctl pin | unpin                stops or allows the swap of revisions
   alchemistctl pause | resume             training
   alchemistctl inspect store|adapters|link
+  alchemistctl inspect requests           those that run, then those that wait
   alchemistctl inspect steps              lines "step BEGIN_US US DECODE_ROWS PROMPT_ROWS" and
                                           "wait END_US US", of a request for its first step
 )";
@@ -49,11 +53,22 @@ absl::Status Complete(AlchemistClient& client, const Arguments& arguments) {
   request.set_text(arguments[1]);
   request.set_max_tokens(absl::GetFlag(FLAGS_max_tokens));
   request.set_temperature(absl::GetFlag(FLAGS_temperature));
+  request.set_priority(absl::GetFlag(FLAGS_priority));
   ASSIGN_OR_RETURN(const Answer answer, client.Complete(request, [](const auto& chunk) {
     std::cout << chunk.text() << std::flush;
     return true;
   }));
   std::cout << "\n" << answer.final.ShortDebugString() << "\n";
+  return absl::OkStatus();
+}
+
+absl::Status Abort(AlchemistClient& client, const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> aborted, client.Abort({arguments[1]}));
+  if (aborted.empty()) {
+    return absl::NotFoundError(
+        absl::StrCat("abort: the tenant has no ", arguments[1], " that waits or runs"));
+  }
+  std::cout << "aborted " << aborted[0] << "\n";
   return absl::OkStatus();
 }
 
@@ -136,6 +151,7 @@ struct Command {
 absl::Status Run(const Arguments& arguments) {
   const std::map<std::string, Command> commands = {
       {"complete", {2, Complete}},
+      {"abort", {2, Abort}},
       {"correct", {3, Correct}},
       {"rate", {3, Rate}},
       {"feedback", {2, Feedback}},
@@ -167,7 +183,7 @@ absl::Status Run(const Arguments& arguments) {
     return absl::InvalidArgumentError("unknown command or missing arguments; see --help");
   }
   const std::unique_ptr<AlchemistClient> client =
-      AlchemistClient::Create(absl::GetFlag(FLAGS_server));
+      AlchemistClient::Create(absl::GetFlag(FLAGS_server), {.tenant = absl::GetFlag(FLAGS_tenant)});
   return command->second.run(*client, arguments);
 }
 

@@ -18,7 +18,7 @@ constexpr uint64_t kCanary = 7;
 constexpr int64_t kServingTokens = 4096;  // K/V of running requests.
 constexpr int64_t kRowsPerStep = 512;
 // Nobody reads the streams: what does not fit them would stop its request.
-constexpr int64_t kTokensMax = CompletionStream::kEventsMax - 2;
+constexpr int64_t kTokensMax = CompletionStream::kEventsMax - 3;
 
 int64_t RoundUp(int64_t bytes, int64_t page_bytes) {
   return (bytes + page_bytes - 1) / page_bytes * page_bytes;

@@ -5,9 +5,11 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "proto/alchemist/v1/admin.grpc.pb.h"
 #include "proto/alchemist/v1/completion.grpc.pb.h"
 #include "proto/alchemist/v1/feedback.grpc.pb.h"
+#include "server/retry_pushback.h"
 
 namespace alchemist {
 namespace {
@@ -21,7 +23,7 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
 
 class GrpcAlchemistClient final : public AlchemistClient {
  public:
-  GrpcAlchemistClient(const std::string& address, int64_t timeout_us) : timeout_us_(timeout_us) {
+  GrpcAlchemistClient(const std::string& address, const Options& options) : options_(options) {
     grpc::ChannelArguments arguments;
     // A connection of this client's own: another one to the same address shares no fate with it.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -32,15 +34,20 @@ class GrpcAlchemistClient final : public AlchemistClient {
     admin_ = v1::AdminService::NewStub(channel);
   }
 
-  absl::StatusOr<Answer> Complete(const v1::CompleteRequest& request,
-                                  const OnChunk& on_chunk) override {
+  absl::StatusOr<Answer> Complete(const v1::CompleteRequest& request, const OnChunk& on_chunk,
+                                  const OnStarted& on_started) override {
     grpc::ClientContext context;
-    SetDeadline(context);
+    Prepare(context);
     const auto stream = completions_->Complete(&context, request);
     Answer answer;
     bool has_final = false;
     v1::CompleteResponse response;
     while (stream->Read(&response)) {
+      if (response.has_started()) {
+        answer.request_id = response.started().request_id();
+        if (on_started != nullptr) on_started(answer.request_id);
+        continue;
+      }
       if (response.has_final()) {
         answer.final = std::move(*response.mutable_final());
         has_final = true;
@@ -54,9 +61,18 @@ class GrpcAlchemistClient final : public AlchemistClient {
                               chunk.logprobs().end());
       if (on_chunk != nullptr && !on_chunk(chunk)) context.TryCancel();
     }
-    RETURN_IF_ERROR(FromGrpcStatus(stream->Finish()));
+    RETURN_IF_ERROR(WithPushback(FromGrpcStatus(stream->Finish()), context));
     if (!has_final) return absl::DataLossError("Complete: the stream ended without its end");
     return answer;
+  }
+
+  absl::StatusOr<std::vector<std::string>> Abort(
+      const std::vector<std::string>& request_ids) override {
+    v1::AbortRequest request;
+    request.mutable_request_ids()->Add(request_ids.begin(), request_ids.end());
+    ASSIGN_OR_RETURN(const v1::AbortResponse response,
+                     Call(*completions_, &v1::CompletionService::Stub::Abort, request));
+    return std::vector<std::string>(response.request_ids().begin(), response.request_ids().end());
   }
 
   absl::StatusOr<v1::SubmitFeedbackResponse> SubmitFeedback(
@@ -136,8 +152,21 @@ class GrpcAlchemistClient final : public AlchemistClient {
   }
 
  private:
-  void SetDeadline(grpc::ClientContext& context) const {
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::microseconds(timeout_us_));
+  void Prepare(grpc::ClientContext& context) const {
+    context.set_deadline(std::chrono::system_clock::now() +
+                         std::chrono::microseconds(options_.timeout_us));
+    if (!options_.tenant.empty()) context.AddMetadata("alchemist-tenant", options_.tenant);
+  }
+
+  static absl::Status WithPushback(absl::Status status, const grpc::ClientContext& context) {
+    const auto& metadata = context.GetServerTrailingMetadata();
+    const auto pushback = metadata.find(kRetryPushbackKey);
+    int64_t pushback_ms = 0;
+    if (status.ok() || pushback == metadata.end()) return status;
+    if (!absl::SimpleAtoi({pushback->second.data(), pushback->second.size()}, &pushback_ms)) {
+      return status;
+    }
+    return WithRetryPushback(std::move(status), pushback_ms);
   }
 
   // One unary call.
@@ -147,13 +176,13 @@ class GrpcAlchemistClient final : public AlchemistClient {
                                                              Response*),
                                 const Request& request) const {
     grpc::ClientContext context;
-    SetDeadline(context);
+    Prepare(context);
     Response response;
     RETURN_IF_ERROR(FromGrpcStatus((stub.*method)(&context, request, &response)));
     return response;
   }
 
-  const int64_t timeout_us_;
+  const Options options_;
   std::unique_ptr<v1::CompletionService::Stub> completions_;
   std::unique_ptr<v1::FeedbackService::Stub> feedback_;
   std::unique_ptr<v1::AdminService::Stub> admin_;
@@ -162,8 +191,8 @@ class GrpcAlchemistClient final : public AlchemistClient {
 }  // namespace
 
 std::unique_ptr<AlchemistClient> AlchemistClient::Create(const std::string& address,
-                                                         int64_t timeout_us) {
-  return std::make_unique<GrpcAlchemistClient>(address, timeout_us);
+                                                         const Options& options) {
+  return std::make_unique<GrpcAlchemistClient>(address, options);
 }
 
 }  // namespace alchemist

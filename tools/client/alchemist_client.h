@@ -18,6 +18,7 @@ namespace alchemist {
 
 // A whole answer: its chunks put together, and what the server said at its end.
 struct Answer {
+  std::string request_id;
   std::string text;
   std::vector<int32_t> token_ids;
   std::vector<float> log_probs;  // Of token_ids, when they were asked for.
@@ -26,19 +27,33 @@ struct Answer {
 
 class AlchemistClient {
  public:
+  // Called with the id that Abort takes, when the server has accepted the request.
+  using OnStarted = std::function<void(const std::string& request_id)>;
   // Called with every chunk as it comes; false cancels the call, which then is CANCELLED.
   using OnChunk = std::function<bool(const v1::CompletionChunk&)>;
 
-  // `address` is host:port. Nothing is sent before the first call, which connects. A call that is
-  // not answered within `timeout_us` is DEADLINE_EXCEEDED; without a server it is UNAVAILABLE.
+  struct Options {
+    int64_t timeout_us = 60'000'000;  // A call that is not answered by then is DEADLINE_EXCEEDED.
+    std::string tenant = {};          // In whose name it calls; "" = none.
+  };
+  // `address` is host:port. Nothing is sent before the first call, which connects. Without a server
+  // a call is UNAVAILABLE.
   static std::unique_ptr<AlchemistClient> Create(const std::string& address,
-                                                 int64_t timeout_us = 60'000'000);
+                                                 const Options& options);
+  static std::unique_ptr<AlchemistClient> Create(const std::string& address) {
+    return Create(address, Options());
+  }
   virtual ~AlchemistClient() = default;
 
   // The status of a call is the server's: its code, and a message that names field and limit.
+  // Where the server says when to try again, RetryPushbackMs of the status has it.
   // DATA_LOSS when the stream ended well but without its final message.
   virtual absl::StatusOr<Answer> Complete(const v1::CompleteRequest& request,
-                                          const OnChunk& on_chunk = nullptr) = 0;
+                                          const OnChunk& on_chunk = nullptr,
+                                          const OnStarted& on_started = nullptr) = 0;
+  // Returns those of `request_ids` that had not ended.
+  virtual absl::StatusOr<std::vector<std::string>> Abort(
+      const std::vector<std::string>& request_ids) = 0;
 
   virtual absl::StatusOr<v1::SubmitFeedbackResponse> SubmitFeedback(
       const v1::SubmitFeedbackRequest& request) = 0;

@@ -1,0 +1,196 @@
+// The part of Batcher that runs one step of the plan.
+#include <algorithm>
+#include <utility>
+
+#include "base/kill_point.h"
+#include "base/logging.h"
+#include "base/random.h"
+#include "kernels/log_prob.h"
+#include "kernels/sampling.h"
+#include "server/batcher.h"
+#include "server/ids.h"
+#include "server/record_layout.h"
+
+namespace alchemist {
+namespace {
+
+// What a token costs in the account of its tenant: the weights of the paper that FairQueue names.
+constexpr int64_t kPromptTokenCost = 1;
+constexpr int64_t kAnswerTokenCost = 2;
+
+// The draw for the token at `position`: a function of (seed, position), so that a request that is
+// run again draws the same.
+double UniformAt(uint64_t seed, int64_t position) {
+  return Random(Random(seed).Next() + static_cast<uint64_t>(position)).Uniform();
+}
+
+}  // namespace
+
+void Batcher::RunPlan(const StepPlan& plan) {
+  StepLog::Step step = {.begin_us = parts_.clock->MonotonicUs()};
+  StepGroup recorded, unrecorded, decode;
+  decode.forward.phase = RowPhase::kDecode;
+  std::vector<StepGroup::Part> decodes, prompts;
+  for (const StepPlan::Part& part : plan.decode) {
+    decodes.push_back({running_[part.sequence].get(), part.rows});
+  }
+  for (const StepPlan::Part& part : plan.prefill) {
+    prompts.push_back({running_[part.sequence].get(), part.rows});
+  }
+  Preempt(plan.preempt);  // From here on the plan's indices mean nothing.
+  for (const auto& [sequence, rows, wants_head] : decodes) {
+    CHECK(sequence->kv.Extend(sequence->rows_done + rows)) << "the plan made room";
+    step.decode_rows += rows;
+    AddPart(decode, *sequence, rows);
+  }
+  for (const auto& [sequence, rows, wants_head] : prompts) {
+    step.prompt_rows += rows;
+    if (sequence->rows_done == 0 && sequence->preemptions == 0) {
+      step_log_.Add(StepLog::Wait{step.begin_us, step.begin_us - sequence->queued_us});
+    }
+    const bool fills = sequence->recording == Sequence::Recording::kFilling;
+    AddPart(fills ? recorded : unrecorded, *sequence, rows);
+  }
+  RecordGroup(recorded, unrecorded);
+  RunGroup(decode);
+  RunGroup(recorded);
+  RunGroup(unrecorded);
+  step.us = parts_.clock->MonotonicUs() - step.begin_us;
+  step_log_.Add(step);
+}
+
+void Batcher::AddPart(StepGroup& group, Sequence& sequence, int64_t rows) {
+  ForwardSpan span;
+  span.first_row = group.forward.rows();
+  span.rows = rows;
+  span.first_position = sequence.rows_done;
+  span.adapter = sequence.revision->adapter.get();
+  for (int64_t position = sequence.rows_done; position < sequence.rows_done + rows; ++position) {
+    const int64_t answer = position - sequence.prompt_rows();
+    group.forward.tokens.push_back(answer < 0 ? sequence.request.prompt_tokens[position]
+                                              : sequence.output[answer]);
+  }
+  span.kv = sequence.kv.runs();
+  span.kv_write = sequence.kv.Rows(span.first_position, rows);
+  const bool wants_head = rows == sequence.rows_left();  // The next token is not known.
+  if (wants_head) {
+    group.forward.head_rows.push_back(static_cast<int32_t>(span.first_row + rows - 1));
+  }
+  group.forward.spans.push_back(std::move(span));
+  group.parts.push_back({&sequence, rows, wants_head});
+}
+
+// Takes a block for the recorded rows. Without room they join the unrecorded ones, and their
+// records end when the requests do.
+void Batcher::RecordGroup(StepGroup& recorded, StepGroup& unrecorded) {
+  if (recorded.parts.empty()) return;
+  std::vector<BlockRun> runs;
+  for (const StepGroup::Part& part : recorded.parts) {
+    runs.push_back(
+        {part.sequence->record_id, part.sequence->rows_done, part.rows, part.wants_head ? 1 : 0});
+  }
+  const Block* block = parts_.store->AppendBlock(std::move(runs));
+  if (block == nullptr) {
+    for (const StepGroup::Part& part : recorded.parts) {
+      part.sequence->recording = Sequence::Recording::kAbandoned;
+      AddPart(unrecorded, *part.sequence, part.rows);
+    }
+    recorded = StepGroup();
+    return;
+  }
+  const int64_t rows = recorded.forward.rows();
+  const int64_t head_rows = static_cast<int64_t>(recorded.forward.head_rows.size());
+  recorded.forward.activations.resize(parts_.layout->layers() + 1);
+  WriteToBlock(*parts_.layout, *block, parts_.store->data(), rows, head_rows,
+               recorded.forward.activations);
+}
+
+void Batcher::RunGroup(StepGroup& group) {
+  if (group.parts.empty()) return;
+  ForwardGroup& forward = group.forward;
+  const int64_t head_rows = static_cast<int64_t>(forward.head_rows.size());
+  scratch_->FillUnrecorded(forward);
+  ForwardEmbedding(*parts_.model, forward, *parts_.stream);
+  for (int64_t layer = 0; layer < parts_.layout->layers(); ++layer) {
+    ForwardLayer(*parts_.model, layer, forward, *scratch_, *parts_.stream);
+    parts_.poll();
+  }
+  const TensorView logits = logits_.View(DType::kF32, head_rows, parts_.model->config().vocab);
+  if (head_rows > 0) ForwardLogits(*parts_.model, forward, *scratch_, logits, *parts_.stream);
+  int64_t head_row = 0;
+  const bool decodes = forward.phase == RowPhase::kDecode;
+  for (const StepGroup::Part& part : group.parts) {
+    Sequence& sequence = *part.sequence;
+    sequence.rows_done += part.rows;
+    waiting_.Charge(sequence.request.tenant,
+                    part.rows * (decodes ? kAnswerTokenCost : kPromptTokenCost));
+    if (!decodes && sequence.prompt_rows_left() == 0) AfterPrompt(sequence);
+    if (part.wants_head) TakeToken(sequence, logits.Row<float>(head_row++));
+  }
+}
+
+void Batcher::AfterPrompt(Sequence& sequence) {
+  if (sequence.recording == Sequence::Recording::kFilling) {
+    parts_.store->Seal(sequence.record_id, sequence.prompt_rows());
+    sequence.kv.SealRecord();
+    sequence.recording = Sequence::Recording::kSealed;
+    KILL_POINT("server.record_sealed");
+    ++counters_.recorded;
+  } else if (sequence.output.empty()) {
+    ++counters_.unrecorded;
+  }
+}
+
+void Batcher::TakeToken(Sequence& sequence, const float* logits) {
+  const ModelConfig& config = parts_.model->config();
+  const absl::Span<const float> row(logits, config.vocab);
+  const int64_t position = sequence.prompt_rows() + static_cast<int64_t>(sequence.output.size());
+  const int32_t token =
+      SampleToken(row, sequence.request.sampling, UniformAt(sequence.request.seed, position));
+  sequence.output.push_back(token);
+  sequence.log_probs.push_back(static_cast<float>(LogSoftmaxAt(row, token)));
+  const bool eos =
+      std::find(config.eos_ids.begin(), config.eos_ids.end(), token) != config.eos_ids.end();
+  CompletionChunk chunk;
+  chunk.token_ids = {token};
+  if (sequence.request.logprobs) chunk.logprobs = {sequence.log_probs.back()};
+  if (!eos) chunk.text = sequence.text.Push(token);
+  const bool stopped = sequence.text.stopped();
+  const bool full = static_cast<int64_t>(sequence.output.size()) == sequence.request.max_tokens;
+  const bool ends = eos || stopped || full;
+  if (ends) chunk.text += sequence.text.Finish();
+  sequence.stream->Push(std::move(chunk));  // Room was seen when the step was planned.
+  if (!ends) return;
+  Finish(sequence, eos       ? FinishReason::kEos
+                   : stopped ? FinishReason::kStop
+                             : FinishReason::kLength);
+}
+
+void Batcher::Finish(Sequence& sequence, FinishReason reason) {
+  CompletionEnd end;
+  end.completion_id = MintCompletionId();
+  end.revision = sequence.revision->id;
+  end.prompt_tokens = sequence.prompt_rows();
+  end.completion_tokens = static_cast<int64_t>(sequence.output.size());
+  end.finish_reason = reason;
+  end.recorded = sequence.recording == Sequence::Recording::kSealed;
+  FinishedCompletion finished;
+  finished.record_id = end.recorded ? sequence.record_id : 0;
+  CompletionRow& row = finished.row;
+  row.completion_id = end.completion_id;
+  row.tenant = sequence.request.tenant;
+  row.base = {parts_.model->base_digest(), parts_.tokenizer->digest()};
+  row.revision = sequence.revision->id;
+  row.prompt_tokens = sequence.request.prompt_tokens;
+  row.response_tokens = std::move(sequence.output);
+  row.log_probs = std::move(sequence.log_probs);
+  row.finish_reason = reason;
+  row.created_unix_us = parts_.clock->WallUs();
+  EndRecord(sequence);
+  lengths_.Add(end.completion_tokens);
+  sequence.finished = true;
+  parts_.on_finished(std::move(finished));
+  sequence.stream->Push(std::move(end));
+}
+
+}  // namespace alchemist

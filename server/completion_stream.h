@@ -1,0 +1,53 @@
+// CompletionStream: the events of one completion on their way from the serving loop to the call
+// that reads them. Bounded: while it has no room for a chunk and the end, the loop leaves the
+// sequence out of its steps, so that a slow reader stops its own request and nobody else's. Shared
+// by the loop and the call; both may end first.
+#ifndef ALCHEMIST_SERVER_COMPLETION_STREAM_H_
+#define ALCHEMIST_SERVER_COMPLETION_STREAM_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <utility>
+
+#include "base/mutex.h"
+#include "server/completion.h"
+
+namespace alchemist {
+
+class CompletionStream {
+ public:
+  static constexpr int64_t kEventsMax = 64;
+
+  // `wake` is called on the loop's thread, without a lock, when there is an event for a reader
+  // whose last Take found none, and by Abandon. It may be called once more after Cancel.
+  explicit CompletionStream(std::function<void()> wake = [] {}) : wake_(std::move(wake)) {}
+
+  // ---- The serving loop ----
+  bool HasRoom() const;
+  // REQUIRES: there was room, or it is the end. Dropped when the reader is gone.
+  void Push(CompletionEvent event);
+  // The reader has taken nothing for too long: `end` is the last it can get.
+  void Abandon(CompletionEnd end);
+  bool cancelled() const;
+
+  // ---- The reader ----
+  // The oldest event, or nullopt: then `wake` is called when there is one.
+  std::optional<CompletionEvent> Take();
+  // The reader is gone: the loop ends the request within one step.
+  void Cancel();
+  bool abandoned() const;
+
+ private:
+  const std::function<void()> wake_;
+  mutable Mutex mutex_;  // The loop and the call are different threads.
+  std::deque<CompletionEvent> events_ ABSL_GUARDED_BY(mutex_);
+  bool reader_waits_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool abandoned_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace alchemist
+
+#endif  // ALCHEMIST_SERVER_COMPLETION_STREAM_H_

@@ -1,0 +1,146 @@
+#include "server/fair_queue.h"
+
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace alchemist {
+namespace {
+
+// Pops all, as if each ran at once for `cost`.
+std::vector<int> Order(FairQueue<int>& queue, const std::vector<std::string>& tenant_of,
+                       int64_t cost) {
+  std::vector<int> order;
+  while (queue.Front() != nullptr) {
+    const int value = queue.Pop();
+    queue.Charge(tenant_of[value], cost);
+    order.push_back(value);
+  }
+  return order;
+}
+
+TEST(FairQueueTest, OneTenantIsFirstComeFirstServedWithinAPriority) {
+  FairQueue<int> queue;
+  const std::vector<std::string> tenant_of(5, "a");
+  queue.Push("a", 0, 0);
+  queue.Push("a", 5, 1);
+  queue.Push("a", 0, 2);
+  queue.Push("a", -1, 3);
+  queue.Push("a", 5, 4);
+  EXPECT_EQ(queue.size(), 5);
+  EXPECT_EQ(Order(queue, tenant_of, 1), (std::vector<int>{3, 0, 2, 1, 4}));
+  EXPECT_EQ(queue.size(), 0);
+}
+
+TEST(FairQueueTest, TheTenantServedLeastIsNextWhateverItsPriority) {
+  FairQueue<int> queue;
+  const std::vector<std::string> tenant_of = {"a", "a", "a", "a", "b", "b"};
+  for (int i = 0; i < 4; ++i) queue.Push("a", -100, i);
+  for (int i = 4; i < 6; ++i) queue.Push("b", 100, i);
+  EXPECT_EQ(Order(queue, tenant_of, 10), (std::vector<int>{0, 4, 1, 5, 2, 3}));
+}
+
+TEST(FairQueueTest, ServiceIsWhatIsCharged) {
+  FairQueue<int> queue;
+  for (int i = 0; i < 6; ++i) queue.Push(i < 3 ? "large" : "small", 0, i);
+  std::vector<int> order;
+  while (queue.Front() != nullptr) {
+    order.push_back(queue.Pop());
+    queue.Charge(order.back() < 3 ? "large" : "small", order.back() < 3 ? 100 : 1);
+  }
+  EXPECT_EQ(order, (std::vector<int>{0, 3, 4, 5, 1, 2})) << "a large request counts as many";
+}
+
+TEST(FairQueueTest, WhoComesBackIsOwedNothingForItsAbsence) {
+  FairQueue<int> queue;
+  queue.Push("busy", 0, 0);
+  queue.Pop();
+  queue.Charge("busy", 1000);
+  queue.Push("absent", 0, 1);
+  queue.Push("absent", 0, 2);
+  queue.Push("busy", 0, 3);
+  EXPECT_EQ(queue.Pop(), 1);  // Both stand at 1000.
+  queue.Charge("absent", 1);
+  EXPECT_EQ(queue.Pop(), 3) << "not 2: the newcomer has no credit of 1000";
+}
+
+TEST(FairQueueTest, WhoWasAheadIsStillAheadWhenItComesBack) {
+  FairQueue<int> queue;
+  queue.Push("b", 0, 0);
+  queue.Push("b", 0, 1);
+  queue.Push("a", 0, 2);
+  EXPECT_EQ(queue.Pop(), 2);
+  queue.Charge("a", 50);
+  queue.Done("a");  // Idle, and 50 ahead.
+  queue.Push("a", 0, 3);
+  EXPECT_EQ(queue.Pop(), 0);
+  queue.Charge("b", 10);
+  EXPECT_EQ(queue.Pop(), 1) << "leaving the queue for a moment pays no debt";
+}
+
+TEST(FairQueueTest, TenantsThatAreIdleAreForgotten) {
+  FairQueue<int> queue;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string tenant = std::to_string(i);
+    queue.Push(tenant, 0, i);
+    queue.Pop();
+    queue.Charge(tenant, i % 7);
+    queue.Done(tenant);
+  }
+  EXPECT_EQ(queue.tenants(), 0);
+  queue.Push("a", 0, 1);
+  queue.RemoveIf([](int) { return true; });
+  EXPECT_EQ(queue.tenants(), 0);
+}
+
+TEST(FairQueueTest, AReturnedOneIsNextOfItsPriority) {
+  FairQueue<int> queue;
+  queue.Push("a", 0, 0);
+  queue.Push("a", 0, 1);
+  queue.Push("a", -1, 2);
+  EXPECT_EQ(queue.Pop(), 2);
+  EXPECT_EQ(queue.Pop(), 0);
+  queue.Return("a", 0, 0);
+  EXPECT_EQ(queue.size(), 2);
+  queue.Push("a", -1, 3);
+  EXPECT_EQ(queue.Pop(), 3);
+  EXPECT_EQ(queue.Pop(), 0);
+  EXPECT_EQ(queue.Pop(), 1);
+}
+
+TEST(FairQueueTest, AFullQueueTakesTheLastOfWhoHasMost) {
+  FairQueue<int> queue;
+  queue.Push("a", 0, 0);
+  queue.Push("a", 0, 1);
+  queue.Push("a", 3, 2);
+  EXPECT_EQ(queue.TakeFromLongest("a"), std::nullopt) << "who has most makes no room for itself";
+  EXPECT_EQ(queue.TakeFromLongest("b"), 2) << "the least urgent, and of those the last";
+  queue.Push("b", 0, 3);
+  EXPECT_EQ(queue.TakeFromLongest("b"), std::nullopt) << "2 and 1 are as near as can be";
+  EXPECT_EQ(queue.TakeFromLongest("c"), 1);
+  EXPECT_EQ(queue.size(), 2);
+}
+
+TEST(FairQueueTest, AReturnedOneIsNeverTakenOut) {
+  FairQueue<int> queue;
+  for (int i = 0; i < 3; ++i) queue.Push("a", 0, i);
+  for (int i = 0; i < 3; ++i) queue.Pop();
+  for (int i = 2; i >= 0; --i) queue.Return("a", 0, i);
+  EXPECT_EQ(queue.TakeFromLongest("b"), std::nullopt);
+  queue.Push("a", 0, 3);
+  EXPECT_EQ(queue.TakeFromLongest("b"), 3);
+}
+
+TEST(FairQueueTest, WhatIsRemovedWaitsNoMore) {
+  FairQueue<int> queue;
+  for (int i = 0; i < 6; ++i) queue.Push(i % 2 == 0 ? "a" : "b", i % 3, i);
+  queue.RemoveIf([](int value) { return value >= 2; });
+  EXPECT_EQ(queue.size(), 2);
+  EXPECT_EQ(queue.Pop(), 0);
+  EXPECT_EQ(queue.Pop(), 1);
+  EXPECT_EQ(queue.Front(), nullptr);
+}
+
+}  // namespace
+}  // namespace alchemist
