@@ -90,13 +90,13 @@ class AttachTest : public testing::Test {
 };
 
 TEST_F(AttachTest, TheTrainerReadsALeasedRecordThroughItsOwnMapping) {
-  const uint64_t record = store_->Begin({}, 0);
-  ASSERT_TRUE(store_->AppendKvPages(record, 0));
+  const uint64_t record = store_->Begin({}, {}, 0);
+  ASSERT_TRUE(store_->AppendKvPages(record, 3));
   const Block* block = store_->AppendBlock({{record, 0, 3, 0}});
   ASSERT_NE(block, nullptr);
   auto* rows = reinterpret_cast<float*>(store_->data() + *block->Offset(0));
   for (int i = 0; i < 24; ++i) rows[i] = static_cast<float>(i);
-  store_->Seal(record, 3);
+  store_->Seal(record, 3, {});
   auto descriptor = store_->Lease(record, 1);
   ASSERT_TRUE(descriptor.ok());
   const pid_t pid = Fork([&] {

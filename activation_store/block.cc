@@ -1,5 +1,6 @@
 #include "activation_store/block.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/logging.h"
@@ -97,24 +98,34 @@ Block::ByteRange Block::BytesOf(int64_t run, int64_t index) const {
 }
 
 RunDescriptor Block::Describe(int64_t run, int64_t layers) const {
+  return DescribeRows(run, layers, runs_[run].rows, /*head_rows=*/true);
+}
+
+RunDescriptor Block::DescribePrefix(int64_t run, int64_t layers, int64_t rows) const {
+  return DescribeRows(run, layers, rows, /*head_rows=*/false);
+}
+
+RunDescriptor Block::DescribeRows(int64_t run, int64_t layers, int64_t rows, bool head_rows) const {
   CHECK(!dropped_[run]) << "run " << run;
   const BlockRun& block_run = runs_[run];
+  CHECK(rows > 0 && rows <= block_run.rows) << rows << " of " << block_run.rows;
   RunDescriptor descriptor;
   descriptor.first_position = block_run.first_position;
-  descriptor.rows = block_run.rows;
+  descriptor.rows = rows;
   descriptor.layers.resize(layers);
   for (size_t index = 0; index < tensors_->size(); ++index) {
     const BlockTensor& tensor = (*tensors_)[index];
     const ByteRange bytes = BytesOf(run, static_cast<int64_t>(index));
     if (bytes.begin == bytes.end) continue;
+    if (tensor.head_rows_only && !head_rows) continue;
     TensorSlot slot;
     slot.tensor = tensor.tensor;
     slot.residency = kOnDevice;
     slot.offset = *Offset(static_cast<int64_t>(index)) + bytes.begin;
-    slot.bytes = bytes.end - bytes.begin;
     slot.generation = generation_;
-    slot.rows = RowsOf(block_run, tensor);
-    slot.first_row = block_run.rows - slot.rows;
+    slot.rows = std::min(rows, RowsOf(block_run, tensor));
+    slot.bytes = slot.rows * tensor.row_bytes;
+    slot.first_row = rows - slot.rows;
     descriptor.layers[tensor.layer].push_back(slot);
   }
   return descriptor;

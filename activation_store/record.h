@@ -62,7 +62,9 @@ struct RecordDescriptor {
   uint64_t lease_id = 0;
   uint64_t record_id = 0;
   RecordIdentity identity;
-  uint64_t parent_record = 0;  // 0: a root. The parent edge is (record, tokens used).
+  // The parent edge is (record, tokens used); 0: a root. `runs` and `kv_pages` hold what is the
+  // parents', too, so that a reader needs no other record.
+  uint64_t parent_record = 0;
   int64_t parent_tokens = 0;
   int64_t tokens = 0;
   std::vector<RunDescriptor> runs;   // By position, without gaps.

@@ -86,12 +86,30 @@ void ActivationStore::SetGeneration(PageRun pages, uint64_t generation) {
   }
 }
 
-uint64_t ActivationStore::Begin(RecordIdentity identity, int64_t now_us) {
+uint64_t ActivationStore::Begin(RecordIdentity identity, Prefix parent, int64_t now_us) {
   const uint64_t id = next_record_id_++;
+  now_us_ = now_us;
+  if (parent.record_id != 0) {
+    Record& shared = Get(parent.record_id);
+    CHECK(shared.state == State::kSealed && parent.tokens <= shared.tokens) << parent.record_id;
+    CHECK_EQ(parent.tokens % kHashBlockTokens, 0);
+    CHECK(shared.identity.tenant == identity.tenant) << "record " << parent.record_id;
+    CHECK(shared.identity.revision_digest == identity.revision_digest) << parent.record_id;
+    ++shared.children;
+    Use(parent.record_id, now_us);
+  }
   Record& record = records_[id];
   record.identity = std::move(identity);
-  record.begun_us = now_us;
+  record.parent = parent;
+  record.use.used_us = now_us;
   return id;
+}
+
+// What serves one prefix serves those it goes on from.
+void ActivationStore::Use(uint64_t record_id, int64_t now_us) {
+  for (uint64_t id = record_id; id != 0; id = Get(id).parent.record_id) {
+    Get(id).use.used_us = now_us;
+  }
 }
 
 const Block* ActivationStore::AppendBlock(std::vector<BlockRun> runs) {
@@ -107,7 +125,7 @@ const Block* ActivationStore::AppendBlock(std::vector<BlockRun> runs) {
   do {
     block = Block::Allocate(options_.block_tensors, runs, options_.page_bytes, generation,
                             *record_pages_);
-  } while (!block.has_value() && EvictOldest());
+  } while (!block.has_value() && EvictOne());
   if (!block.has_value()) return nullptr;
   for (const PageRun& pages : block->page_runs()) SetGeneration(pages, generation);
   const uint64_t block_id = next_block_id_++;
@@ -117,16 +135,18 @@ const Block* ActivationStore::AppendBlock(std::vector<BlockRun> runs) {
   return &blocks_.emplace(block_id, *std::move(block)).first->second;
 }
 
-bool ActivationStore::AppendKvPages(uint64_t record_id, int64_t first_position) {
-  CHECK(Get(record_id).state == State::kFilling) << "record " << record_id;
-  CHECK_EQ(first_position, static_cast<int64_t>(Get(record_id).kv_pages.size()) * kKvPageTokens);
-  if (!CouldHave(options_.layers * kv_page_pages_)) return false;
+bool ActivationStore::AppendKvPages(uint64_t record_id, int64_t tokens) {
+  const Record& filling = Get(record_id);
+  CHECK(filling.state == State::kFilling && filling.kv_pages.empty()) << "record " << record_id;
+  const int64_t count = KvPagesFor(tokens - filling.parent.tokens);
+  CHECK_GT(count, 0) << "record " << record_id;
+  if (!CouldHave(count * options_.layers * kv_page_pages_)) return false;
   std::vector<KvPage> pages;
-  while (static_cast<int64_t>(pages.size()) < options_.layers) {
+  while (static_cast<int64_t>(pages.size()) < count * options_.layers) {
     const std::optional<KvPage> page = AllocateKvPage(*record_pages_);
     if (page.has_value()) {
       pages.push_back(*page);
-    } else if (!EvictOldest()) {
+    } else if (!EvictOne()) {
       for (const KvPage& taken : pages) record_pages_->Free(taken.pages);
       return false;
     }
@@ -134,25 +154,42 @@ bool ActivationStore::AppendKvPages(uint64_t record_id, int64_t first_position) 
   const uint64_t generation = next_generation_++;
   for (const KvPage& page : pages) SetGeneration(page.pages, generation);
   Record& record = Get(record_id);
-  record.kv_pages.push_back(std::move(pages));
-  record.kv_generations.push_back(generation);
+  for (auto page = pages.begin(); page != pages.end(); page += options_.layers) {
+    record.kv_pages.emplace_back(page, page + options_.layers);
+  }
+  record.kv_generation = generation;
   return true;
 }
 
-int64_t ActivationStore::KvOffset(uint64_t record_id, int64_t layer, int64_t position) const {
-  const Record& record = Get(record_id);
-  const int64_t page = position / kKvPageTokens;
-  CHECK_LT(page, static_cast<int64_t>(record.kv_pages.size()));
-  return record.kv_pages[page][layer].offset;
+std::vector<ActivationStore::KvPages> ActivationStore::KvOf(uint64_t record_id,
+                                                            int64_t tokens) const {
+  std::vector<KvPages> pages(KvPagesFor(tokens));
+  int64_t end = static_cast<int64_t>(pages.size());  // Those from here on are found.
+  for (uint64_t id = record_id; id != 0; id = Get(id).parent.record_id) {
+    const Record& record = Get(id);
+    const int64_t first = record.parent.tokens / kKvPageTokens;
+    CHECK_LE(end, first + static_cast<int64_t>(record.kv_pages.size())) << "record " << id;
+    for (; end > first; --end) {
+      pages[end - 1] = {&record.kv_pages[end - 1 - first], record.kv_generation};
+    }
+  }
+  CHECK_EQ(end, 0) << "record " << record_id;
+  return pages;
 }
 
-void ActivationStore::Seal(uint64_t record_id, int64_t tokens) {
+void ActivationStore::Seal(uint64_t record_id, int64_t tokens,
+                           absl::Span<const std::string> hashes) {
   Record& record = Get(record_id);
   CHECK(record.state == State::kFilling) << "record " << record_id;
-  CHECK_GT(tokens, 0);
-  CHECK_LE(tokens, static_cast<int64_t>(record.kv_pages.size()) * kKvPageTokens);
+  CHECK_GT(tokens, record.parent.tokens);
+  const int64_t own_pages = static_cast<int64_t>(record.kv_pages.size());
+  CHECK_LE(tokens, record.parent.tokens + own_pages * kKvPageTokens);
+  CHECK_EQ(static_cast<int64_t>(hashes.size()), tokens / kHashBlockTokens);
   record.state = State::kSealed;
   record.tokens = tokens;
+  const auto own = hashes.subspan(record.parent.tokens / kHashBlockTokens);
+  record.hashes.assign(own.begin(), own.end());
+  prefixes_.Add(record_id, record.hashes);
 }
 
 void ActivationStore::Abort(uint64_t record_id) {
@@ -160,11 +197,19 @@ void ActivationStore::Abort(uint64_t record_id) {
   Free(record_id);
 }
 
+void ActivationStore::Pin(uint64_t record_id, int64_t now_us) {
+  Record& record = Get(record_id);
+  CHECK(record.state == State::kSealed) << "record " << record_id;
+  ++record.pins;
+  now_us_ = now_us;
+  Use(record_id, now_us);
+}
+
 void ActivationStore::Unpin(uint64_t record_id) {
   Record& record = Get(record_id);
-  CHECK(record.pinned) << "record " << record_id;
+  CHECK_GT(record.pins, 0) << "record " << record_id;
   CHECK(record.state == State::kSealed) << "a filling record ends by Seal or Abort";
-  record.pinned = false;
+  --record.pins;
 }
 
 bool ActivationStore::Holds(uint64_t record_id) const {
@@ -178,47 +223,69 @@ std::set<uint64_t> ActivationStore::Revisions() const {
   return revisions;
 }
 
-int64_t ActivationStore::EvictOlderThan(int64_t begun_before_us) {
-  std::vector<uint64_t> old;
-  for (const auto& [id, record] : records_) {
-    if (record.begun_us >= begun_before_us) break;  // By id is by time.
-    if (MayEvict(record)) old.push_back(id);
+int64_t ActivationStore::EvictOlderThan(int64_t used_before_us) {
+  int64_t evicted = 0;
+  // From the newest down: a child has a larger id than its parent, and is used no later.
+  for (auto it = records_.end(); it != records_.begin();) {
+    --it;
+    if (it->second.use.used_us >= used_before_us || !MayEvict(it->second)) continue;
+    const uint64_t id = it->first;
+    ++it;
+    Free(id);
+    ++evicted;
   }
-  for (const uint64_t id : old) Free(id);
-  evictions_ += static_cast<int64_t>(old.size());
-  return static_cast<int64_t>(old.size());
+  evictions_ += evicted;
+  return evicted;
+}
+
+bool ActivationStore::IsFree(const Record& record) {
+  return record.state == State::kSealed && record.pins == 0 && record.leases == 0;
 }
 
 bool ActivationStore::MayEvict(const Record& record) {
-  return record.state == State::kSealed && !record.pinned && record.leases == 0;
+  return IsFree(record) && record.children == 0;
 }
 
-// Whether `pages` pages can be free once enough is evicted. Looks at no more records than it must.
-// A page that two runs touch counts for each, so that "no" is certain and "yes" is not.
+int64_t ActivationStore::PagesOf(const Record& record) const {
+  int64_t pages = static_cast<int64_t>(record.kv_pages.size()) * options_.layers * kv_page_pages_;
+  for (const RunRef& ref : record.runs) pages += blocks_.at(ref.block_id).PagesOf(ref.run);
+  return pages;
+}
+
+// Whether `pages` pages can be free once enough is evicted: leaves, then what they went on from. A
+// page that two runs touch counts for each, so that "no" is certain and "yes" is not.
 bool ActivationStore::CouldHave(int64_t pages) const {
   int64_t found = record_pages_->pages_free();
-  for (const auto& [id, record] : records_) {
-    if (found >= pages) return true;
-    if (!MayEvict(record)) continue;
-    found += static_cast<int64_t>(record.kv_pages.size()) * options_.layers * kv_page_pages_;
-    for (const RunRef& ref : record.runs) found += blocks_.at(ref.block_id).PagesOf(ref.run);
+  std::set<uint64_t> held;  // By a child that stays.
+  for (auto it = records_.rbegin(); found < pages && it != records_.rend(); ++it) {
+    const auto& [id, record] = *it;
+    if (IsFree(record) && !held.contains(id)) {
+      found += PagesOf(record);
+    } else {
+      held.insert(record.parent.record_id);
+    }
   }
   return found >= pages;
 }
 
-bool ActivationStore::EvictOldest() {
+bool ActivationStore::EvictOne() {
+  uint64_t victim = 0;
+  int64_t age_us = 0;
   for (const auto& [id, record] : records_) {
-    if (!MayEvict(record)) continue;
-    Free(id);
-    ++evictions_;
-    return true;
+    const int64_t its_age_us = EvictionAgeUs(record.use, now_us_);
+    if (!MayEvict(record) || (victim != 0 && its_age_us <= age_us)) continue;
+    victim = id;
+    age_us = its_age_us;
   }
-  return false;
+  if (victim == 0) return false;
+  Free(victim);
+  ++evictions_;
+  return true;
 }
 
 void ActivationStore::Free(uint64_t record_id) {
   Record& record = Get(record_id);
-  CHECK_EQ(record.leases, 0) << "record " << record_id;
+  CHECK(record.leases == 0 && record.children == 0) << "record " << record_id;
   for (const RunRef& ref : record.runs) {
     const auto block = blocks_.find(ref.block_id);
     CHECK(block != blocks_.end()) << "block " << ref.block_id;
@@ -228,7 +295,22 @@ void ActivationStore::Free(uint64_t record_id) {
   for (const std::vector<KvPage>& layers : record.kv_pages) {
     for (const KvPage& page : layers) record_pages_->Free(page.pages);
   }
+  prefixes_.Remove(record_id, record.hashes);
+  if (record.parent.record_id != 0) --Get(record.parent.record_id).children;
   records_.erase(record_id);
+}
+
+// The runs of a record's chain before prefix.tokens.
+void ActivationStore::DescribePrefix(Prefix prefix, std::vector<RunDescriptor>& runs) const {
+  if (prefix.record_id == 0) return;
+  const Record& record = Get(prefix.record_id);
+  DescribePrefix(record.parent, runs);
+  for (const RunRef& ref : record.runs) {
+    const Block& block = blocks_.at(ref.block_id);
+    const BlockRun& run = block.run(ref.run);
+    const int64_t rows = std::min(run.rows, prefix.tokens - run.first_position);
+    if (rows > 0) runs.push_back(block.DescribePrefix(ref.run, options_.block_layers, rows));
+  }
 }
 
 absl::StatusOr<RecordDescriptor> ActivationStore::Lease(uint64_t record_id,
@@ -239,18 +321,22 @@ absl::StatusOr<RecordDescriptor> ActivationStore::Lease(uint64_t record_id,
   descriptor.record_id = record_id;
   descriptor.identity = record.identity;
   descriptor.tokens = record.tokens;
+  descriptor.parent_record = record.parent.record_id;
+  descriptor.parent_tokens = record.parent.tokens;
+  DescribePrefix(record.parent, descriptor.runs);
   for (const RunRef& ref : record.runs) {
     descriptor.runs.push_back(blocks_.at(ref.block_id).Describe(ref.run, options_.block_layers));
   }
+  const std::vector<KvPages> pages = KvOf(record_id, record.tokens);
   for (int64_t layer = 0; layer < options_.layers; ++layer) {
-    for (size_t page = 0; page < record.kv_pages.size(); ++page) {
+    for (size_t page = 0; page < pages.size(); ++page) {
       KvPageSlot slot;
       slot.layer = layer;
       slot.first_position = static_cast<int64_t>(page) * kKvPageTokens;
       slot.rows = std::min(kKvPageTokens, record.tokens - slot.first_position);
-      slot.offset = record.kv_pages[page][layer].offset;
+      slot.offset = (*pages[page].layers)[layer].offset;
       slot.bytes = options_.kv_page_bytes;
-      slot.generation = record.kv_generations[page];
+      slot.generation = pages[page].generation;
       slot.residency = kOnDevice;
       descriptor.kv_pages.push_back(slot);
     }
@@ -265,7 +351,11 @@ bool ActivationStore::Release(uint64_t session_epoch, uint64_t lease_id, int64_t
   if (!leases_.Holds(session_epoch, lease_id)) return false;
   const std::optional<uint64_t> ended =
       leases_.Release(session_epoch, lease_id, first_layer, layers);
-  if (ended.has_value()) --Get(*ended).leases;
+  if (ended.has_value()) {
+    Record& record = Get(*ended);
+    --record.leases;
+    record.use.trained = true;
+  }
   return true;
 }
 
@@ -301,6 +391,7 @@ ActivationStore::Ledger ActivationStore::ledger() const {
     ledger.records_leased += record.leases > 0 ? 1 : 0;
   }
   ledger.leases = leases_.size();
+  ledger.hash_blocks = prefixes_.size();
   ledger.evictions = evictions_;
   return ledger;
 }
@@ -317,9 +408,11 @@ std::string ActivationStore::Inspect() const {
                     record.state == State::kFilling ? "FILLING"
                     : record.leases > 0             ? "LEASED"
                                                     : "SEALED",
-                    record.pinned ? " pinned" : "", " adapter ", record.identity.adapter_id,
-                    " revision ", record.identity.revision, " tokens ", record.tokens, " runs ",
-                    record.runs.size(), " leases ", record.leases, "\n");
+                    " pins ", record.pins, " adapter ", record.identity.adapter_id, " revision ",
+                    record.identity.revision, " tokens ", record.tokens, " runs ",
+                    record.runs.size(), " leases ", record.leases, " parent ",
+                    record.parent.record_id, " tokens ", record.parent.tokens, " children ",
+                    record.children, "\n");
   }
   return text;
 }
@@ -337,11 +430,18 @@ void ActivationStore::CheckInvariants() const {
     runs_live += block.runs_live();
   }
   int64_t leases = 0;
+  std::map<uint64_t, int64_t> children;
   for (const auto& [id, record] : records_) {
     runs_live -= static_cast<int64_t>(record.runs.size());
     leases += record.leases;
     CHECK_GE(record.leases, 0) << "record " << id;
     CHECK(record.leases == 0 || record.state == State::kSealed) << "record " << id;
+    children[record.parent.record_id] += 1;
+  }
+  for (const auto& [id, record] : records_) {
+    CHECK_EQ(record.children, children.contains(id) ? children.at(id) : 0) << "record " << id;
+    const auto parent = records_.find(record.parent.record_id);
+    CHECK(record.parent.record_id == 0 || parent != records_.end()) << "record " << id;
   }
   CHECK_EQ(runs_live, 0) << "every live run belongs to one record";
   CHECK_EQ(leases, leases_.size());

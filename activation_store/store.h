@@ -10,7 +10,8 @@
 //       +----eviction by AppendBlock, ----+      EndSession
 //            AppendKvPages, EvictOlderThan
 //
-// FILLING and pinned records are never evicted; LEASED ones are not reclaimed in this version.
+// Records form a tree: one can go on from the first tokens of another, whose prefix it shares. Only
+// leaves are evicted, in the order of eviction.h, and none that is FILLING, pinned or LEASED.
 #ifndef ALCHEMIST_ACTIVATION_STORE_STORE_H_
 #define ALCHEMIST_ACTIVATION_STORE_STORE_H_
 
@@ -22,8 +23,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "activation_store/block.h"
+#include "activation_store/eviction.h"
 #include "activation_store/lease_table.h"
+#include "activation_store/prefix_index.h"
 #include "activation_store/record.h"
 #include "base/status.h"
 #include "kernels/page_pool.h"
@@ -59,28 +63,42 @@ class ActivationStore {
   int64_t serving_kv_pages_free() const;
 
   // ---- Records ----
-  // FREE -> FILLING. Ids are never reused. The record is pinned until Unpin.
-  uint64_t Begin(RecordIdentity identity, int64_t now_us);
-  // A block for one step's recorded rows; evicts the oldest unleased records until it fits. Null
-  // when it does not; nothing is evicted when all that may be evicted has too few pages, only where
-  // they are not adjacent. REQUIRES: all records are FILLING.
+  // The longest prefix of `hashes` (of HashBlocks) that a sealed record's chain holds.
+  Prefix FindPrefix(absl::Span<const std::string> hashes) const { return prefixes_.Find(hashes); }
+  // FREE -> FILLING. Ids are never reused. The record is pinned once, until Unpin. It goes on from
+  // `parent`, which was found by FindPrefix for the same identity, or is none.
+  uint64_t Begin(RecordIdentity identity, Prefix parent, int64_t now_us);
+  // A block for one step's recorded rows; evicts records until it fits. Null when it does not;
+  // nothing is evicted when all that may be evicted has too few pages, only where they are not
+  // adjacent. REQUIRES: all records are FILLING.
   const Block* AppendBlock(std::vector<BlockRun> runs);
-  // One K/V page per layer for the positions [first, first + 32) of a FILLING record; likewise.
-  bool AppendKvPages(uint64_t record_id, int64_t first_position);
-  // Offset of the K/V page that holds `position` in `layer`. REQUIRES: appended.
-  int64_t KvOffset(uint64_t record_id, int64_t layer, int64_t position) const;
-  void Seal(uint64_t record_id, int64_t tokens);  // FILLING -> SEALED; immutable from here.
-  void Abort(uint64_t record_id);                 // FILLING -> FREE.
-  // The running request that reads a record's K/V is done with it.
+  // K/V pages in every layer for all positions of a FILLING record before `tokens`; likewise.
+  // REQUIRES: it has none yet.
+  bool AppendKvPages(uint64_t record_id, int64_t tokens);
+  // The K/V of the first `tokens` positions of a record's chain, by page. Valid until the record,
+  // or the page's, ends.
+  struct KvPages {
+    const std::vector<KvPage>* layers = nullptr;
+    uint64_t generation = 0;
+  };
+  std::vector<KvPages> KvOf(uint64_t record_id, int64_t tokens) const;
+  // FILLING -> SEALED; immutable from here, and found by `hashes`, which are HashBlocks of all its
+  // tokens.
+  void Seal(uint64_t record_id, int64_t tokens, absl::Span<const std::string> hashes);
+  void Abort(uint64_t record_id);  // FILLING -> FREE.
+  // A running request reads the K/V of a SEALED record that is not its own.
+  void Pin(uint64_t record_id, int64_t now_us);
+  // A running request is done with a record's K/V.
   void Unpin(uint64_t record_id);
   bool Holds(uint64_t record_id) const;  // SEALED or LEASED.
   // The revisions that made the records, those still FILLING included.
   std::set<uint64_t> Revisions() const;
-  // SEALED -> FREE for unleased, unpinned records begun before `begun_before_us`.
-  int64_t EvictOlderThan(int64_t begun_before_us);
+  // SEALED -> FREE for records that may be evicted and were last used before `used_before_us`.
+  int64_t EvictOlderThan(int64_t used_before_us);
 
   // ---- Leases ----
-  // The trainer's right to read all layers. NotFound when the record is gone.
+  // The trainer's right to read all layers of the record's chain: what it shares with others, too.
+  // NotFound when the record is gone.
   absl::StatusOr<RecordDescriptor> Lease(uint64_t record_id, uint64_t session_epoch);
   // Ends the lease for layers [first_layer, first_layer + layers); idempotent. A lease of another
   // session, or one that ended, changes nothing (false).
@@ -98,6 +116,7 @@ class ActivationStore {
     int64_t record_bytes = 0;  // The records' part of the arena.
     int64_t block_bytes = 0, record_kv_bytes = 0;
     int64_t records = 0, records_leased = 0, leases = 0, evictions = 0;
+    int64_t hash_blocks = 0;  // Prefixes that can be found.
   };
   Ledger ledger() const;
   std::string Inspect() const;  // One line per record, for people.
@@ -112,20 +131,27 @@ class ActivationStore {
   struct Record {
     RecordIdentity identity;
     State state = State::kFilling;
-    int64_t begun_us = 0;
-    int64_t tokens = 0;
-    bool pinned = true;
+    RecordUse use;
+    Prefix parent;
+    int64_t children = 0;  // Records that go on from it.
+    int64_t tokens = 0;    // With those of its parents.
+    int64_t pins = 1;
     int64_t leases = 0;
+    std::vector<std::string> hashes;  // Of the hash blocks that it holds itself.
     std::vector<RunRef> runs;
-    // [page index][layer], page index = position / 32.
+    // [page index][layer], page index = position / 32 counted from parent.tokens.
     std::vector<std::vector<KvPage>> kv_pages;
-    std::vector<uint64_t> kv_generations;  // By page index.
+    uint64_t kv_generation = 0;  // Of all of them.
   };
 
   explicit ActivationStore(StoreOptions options);
+  static bool IsFree(const Record& record);
   static bool MayEvict(const Record& record);
   bool CouldHave(int64_t pages) const;
-  bool EvictOldest();
+  int64_t PagesOf(const Record& record) const;
+  bool EvictOne();
+  void Use(uint64_t record_id, int64_t now_us);
+  void DescribePrefix(Prefix prefix, std::vector<RunDescriptor>& runs) const;
   void Free(uint64_t record_id);
   std::optional<KvPage> AllocateKvPage(PagePool& pool);
   void SetGeneration(PageRun pages, uint64_t generation);
@@ -140,7 +166,9 @@ class ActivationStore {
   std::unique_ptr<PagePool> record_pages_;
   std::map<uint64_t, Record> records_;  // By id: oldest first.
   std::map<uint64_t, Block> blocks_;
+  PrefixIndex prefixes_;
   LeaseTable leases_;
+  int64_t now_us_ = 0;  // As last told.
   uint64_t next_record_id_ = 1;
   uint64_t next_block_id_ = 1;
   uint64_t next_generation_ = 1;

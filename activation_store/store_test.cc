@@ -1,6 +1,9 @@
 #include "activation_store/store.h"
 
+#include <algorithm>
 #include <cstring>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/logging.h"
@@ -35,24 +38,24 @@ std::unique_ptr<ActivationStore> MakeStore(int64_t record_pages) {
 
 // A sealed, unpinned record of one run.
 uint64_t AddRecord(ActivationStore& store, int64_t rows) {
-  const uint64_t id = store.Begin({}, 0);
-  CHECK(store.AppendKvPages(id, 0));
+  const uint64_t id = store.Begin({}, {}, 0);
+  CHECK(store.AppendKvPages(id, rows));
   CHECK(store.AppendBlock({{id, 0, rows, 1}}) != nullptr);
-  store.Seal(id, rows);
+  store.Seal(id, rows, {});
   store.Unpin(id);
   return id;
 }
 
 TEST(StoreTest, DescribesWhereTheRowsOfEachRecordLie) {
   auto store = MakeStore(64);
-  const uint64_t first = store->Begin({}, 0);
-  const uint64_t second = store->Begin({}, 0);
-  ASSERT_TRUE(store->AppendKvPages(first, 0));
-  ASSERT_TRUE(store->AppendKvPages(second, 0));
+  const uint64_t first = store->Begin({}, {}, 0);
+  const uint64_t second = store->Begin({}, {}, 0);
+  ASSERT_TRUE(store->AppendKvPages(first, 5));
+  ASSERT_TRUE(store->AppendKvPages(second, 7));
   const Block* block = store->AppendBlock({{first, 0, 5, 1}, {second, 0, 7, 2}});
   ASSERT_NE(block, nullptr);
-  store->Seal(first, 5);
-  store->Seal(second, 7);
+  store->Seal(first, 5, {});
+  store->Seal(second, 7, {});
   auto descriptor = store->Lease(second, 1);
   ASSERT_TRUE(descriptor.ok()) << descriptor.status();
   ASSERT_EQ(descriptor->runs.size(), 1u);
@@ -92,8 +95,8 @@ TEST(StoreTest, NothingIsTakenWhenEveryRecordIsLeased) {
   const uint64_t leased = AddRecord(*store, 5);
   auto descriptor = store->Lease(leased, 1);
   ASSERT_TRUE(descriptor.ok());
-  const uint64_t record = store->Begin({}, 0);
-  EXPECT_FALSE(store->AppendKvPages(record, 0));
+  const uint64_t record = store->Begin({}, {}, 0);
+  EXPECT_FALSE(store->AppendKvPages(record, 5));
   EXPECT_EQ(store->AppendBlock({{record, 0, 5, 1}}), nullptr);
   store->Abort(record);
   store->CheckInvariants();
@@ -106,14 +109,14 @@ TEST(StoreTest, NothingIsEvictedForWhatCannotFit) {
   ASSERT_TRUE(store->Lease(AddRecord(*store, 5), 1).ok());
   const uint64_t middle = AddRecord(*store, 5);
   const uint64_t newest = AddRecord(*store, 5);
-  const uint64_t record = store->Begin({}, 0);
+  const uint64_t record = store->Begin({}, {}, 0);
   // Of 21 pages 14 can be had. 8 rows of x fill a page; the head rows of two tensors take one each.
   EXPECT_EQ(store->AppendBlock({{record, 0, 13 * 8, 1}}), nullptr) << "15 pages";
   EXPECT_EQ(store->ledger().evictions, 0);
   EXPECT_TRUE(store->Holds(middle) && store->Holds(newest));
   EXPECT_NE(store->AppendBlock({{record, 0, 12 * 8, 1}}), nullptr) << "14 pages";
   EXPECT_EQ(store->ledger().evictions, 2);
-  EXPECT_FALSE(store->AppendKvPages(record, 0));
+  EXPECT_FALSE(store->AppendKvPages(record, 5));
   store->Abort(record);
   store->CheckInvariants();
 }
@@ -162,34 +165,188 @@ TEST(StoreTest, OptionsThatCannotWorkAreRefused) {
             absl::StatusCode::kInvalidArgument);
 }
 
+std::vector<int32_t> TokensOf(int32_t family, int64_t count) {
+  return std::vector<int32_t>(count, family);
+}
+
+// A sealed, unpinned record of `tokens` tokens of a family, in runs of at most 50 rows. Nullopt
+// without room.
+std::optional<uint64_t> AddShared(ActivationStore& store, int32_t family, int64_t tokens,
+                                  int64_t now_us = 0) {
+  const std::vector<std::string> hashes = HashBlocks({}, TokensOf(family, tokens));
+  const Prefix prefix = store.FindPrefix(
+      absl::MakeConstSpan(hashes).first(static_cast<size_t>((tokens - 1) / kHashBlockTokens)));
+  const uint64_t id = store.Begin({}, prefix, now_us);
+  bool room = store.AppendKvPages(id, tokens);
+  for (int64_t first = prefix.tokens; room && first < tokens; first += 50) {
+    const int64_t rows = std::min<int64_t>(50, tokens - first);
+    room = store.AppendBlock({{id, first, rows, first + rows == tokens ? 1 : 0}}) != nullptr;
+  }
+  if (!room) {
+    store.Abort(id);
+    return std::nullopt;
+  }
+  store.Seal(id, tokens, hashes);
+  store.Unpin(id);
+  return id;
+}
+
+TEST(StoreTest, ARecordGoesOnFromTheLongestPrefixThatIsThere) {
+  auto store = MakeStore(400);
+  const uint64_t root = *AddShared(*store, 1, 150);
+  const int64_t root_bytes = store->ledger().record_kv_bytes;
+  const uint64_t child = *AddShared(*store, 1, 250);
+  const uint64_t grandchild = *AddShared(*store, 1, 200);
+  const uint64_t stranger = *AddShared(*store, 2, 150);
+  const auto parent_of = [&](uint64_t id) {
+    const auto lease = store->Lease(id, 1);
+    return std::pair(lease->parent_record, lease->parent_tokens);
+  };
+  EXPECT_EQ(parent_of(root), std::pair(uint64_t{0}, int64_t{0}));
+  EXPECT_EQ(parent_of(child), std::pair(root, int64_t{128}));
+  EXPECT_EQ(parent_of(grandchild), std::pair(child, int64_t{192}));
+  EXPECT_EQ(parent_of(stranger), std::pair(uint64_t{0}, int64_t{0}));
+  // 5 pages of K/V for 150 tokens; 4 for the child's 122, 1 for the grandchild's 8, 5.
+  EXPECT_EQ(store->ledger().record_kv_bytes, root_bytes / 5 * (5 + 4 + 1 + 5));
+  store->CheckInvariants();
+}
+
+TEST(StoreTest, ALeaseDescribesTheWholeChainWithoutTheParentsHeadRows) {
+  auto store = MakeStore(400);
+  AddShared(*store, 1, 150);  // Runs of 50, 50, 50.
+  const uint64_t child = *AddShared(*store, 1, 200);
+  const auto lease = store->Lease(child, 1);
+  ASSERT_TRUE(lease.ok()) << lease.status();
+  std::vector<std::pair<int64_t, int64_t>> runs;
+  for (const RunDescriptor& run : lease->runs) {
+    runs.push_back({run.first_position, run.rows});
+    EXPECT_EQ(run.layers[1][0].rows, run.rows);
+    EXPECT_EQ(run.layers[1][0].bytes, static_cast<uint64_t>(run.rows) * 512);
+    const bool own_last = run.first_position + run.rows == 200;
+    EXPECT_EQ(run.layers[2].size(), own_last ? 1u : 0u) << "head rows at " << run.first_position;
+  }
+  using Runs = std::vector<std::pair<int64_t, int64_t>>;
+  EXPECT_EQ(runs, (Runs{{0, 50}, {50, 50}, {100, 28}, {128, 50}, {178, 22}}));
+  EXPECT_EQ(lease->kv_pages.size(), 7u * kLayers);
+  EXPECT_EQ(lease->kv_pages[6].rows, 8);
+  const auto of_three = store->Lease(*AddShared(*store, 1, 260), 1);
+  ASSERT_EQ(of_three->runs.size(), 7u);
+  EXPECT_EQ(of_three->runs[0].first_position, 0);
+  EXPECT_EQ(of_three->runs[4].rows, 14) << "178 to 192 of the second";
+  EXPECT_EQ(of_three->kv_pages.size(), 9u * kLayers);
+}
+
+TEST(StoreTest, WhatOthersGoOnFromStaysAndGoesAfterThem) {
+  auto store = MakeStore(400);
+  const uint64_t root = *AddShared(*store, 1, 150);
+  const uint64_t child = *AddShared(*store, 1, 250);
+  ASSERT_TRUE(store->Lease(child, 1).ok());
+  EXPECT_EQ(store->EvictOlderThan(INT64_MAX), 0) << "the leased child holds its parent";
+  store->EndSession(1);
+  store->Pin(root, 0);  // A request without a record of its own reads it.
+  EXPECT_EQ(store->EvictOlderThan(INT64_MAX), 1);
+  EXPECT_TRUE(store->Holds(root));
+  store->Unpin(root);
+  EXPECT_EQ(store->EvictOlderThan(INT64_MAX), 1);
+  EXPECT_EQ(store->ledger().hash_blocks, 0);
+  store->CheckInvariants();
+}
+
+TEST(StoreTest, WhatALeasedChildHoldsIsNotCountedAsRoom) {
+  // The root takes 20 + 23 pages, its child 16 + 19, the stranger 12 + 11; 19 are free.
+  auto store = MakeStore(120);
+  AddShared(*store, 1, 150);
+  ASSERT_TRUE(store->Lease(*AddShared(*store, 1, 250), 1).ok());
+  const uint64_t stranger = *AddShared(*store, 2, 66);
+  const uint64_t record = store->Begin({}, {}, 0);
+  EXPECT_FALSE(store->AppendKvPages(record, 11 * kKvPageTokens + 1)) << "48 pages";
+  EXPECT_TRUE(store->Holds(stranger)) << "nothing is evicted for what cannot fit";
+  EXPECT_TRUE(store->AppendKvPages(record, 10 * kKvPageTokens)) << "40 pages";
+  EXPECT_FALSE(store->Holds(stranger));
+  store->Abort(record);
+  store->CheckInvariants();
+}
+
+TEST(StoreTest, AWholeTreeMakesRoomWhenItMust) {
+  // The root takes 20 + 23 pages, its child with 122 more rows 16 + 19, the stranger 36 + 41.
+  auto store = MakeStore(100);
+  ASSERT_TRUE(AddShared(*store, 1, 150).has_value());
+  ASSERT_TRUE(AddShared(*store, 1, 250).has_value());
+  EXPECT_TRUE(AddShared(*store, 2, 280).has_value()) << "leaf first, then its parent";
+  EXPECT_EQ(store->ledger().evictions, 2);
+  EXPECT_EQ(store->ledger().records, 1);
+  store->CheckInvariants();
+}
+
+TEST(StoreTest, WhatServesAgainIsKeptAndWhatWasTrainedGoesFirst) {
+  // Each takes 12 + 11 pages.
+  auto store = MakeStore(4 * 25);
+  const uint64_t old_but_used = *AddShared(*store, 1, 66, 100);
+  const uint64_t old = *AddShared(*store, 2, 66, 200);
+  const uint64_t trained = *AddShared(*store, 3, 66, 300);
+  const uint64_t fresh = *AddShared(*store, 4, 66, 400);
+  store->Pin(old_but_used, 500);
+  store->Unpin(old_but_used);
+  const auto lease = store->Lease(trained, 1);
+  store->Release(1, lease->lease_id, 0, kLayers + 1);
+  ASSERT_TRUE(AddShared(*store, 5, 66, 510).has_value());
+  EXPECT_FALSE(store->Holds(trained)) << "210 us old, but only half as useful as one of 310";
+  ASSERT_TRUE(AddShared(*store, 6, 66, 520).has_value());
+  EXPECT_FALSE(store->Holds(old));
+  EXPECT_TRUE(store->Holds(old_but_used) && store->Holds(fresh));
+}
+
+TEST(StoreTest, WhatServesAPrefixServesThoseItGoesOnFrom) {
+  // The root takes 23 pages, its child 12 + 11 + 2, the stranger and the others 23.
+  auto store = MakeStore(80);
+  const uint64_t root = *AddShared(*store, 1, 66, 100);
+  const uint64_t child = *AddShared(*store, 1, 130, 200);
+  const uint64_t stranger = *AddShared(*store, 2, 66, 400);
+  store->Pin(child, 500);
+  store->Unpin(child);
+  ASSERT_TRUE(store->Lease(stranger, 1).ok());
+  ASSERT_TRUE(AddShared(*store, 3, 66, 510).has_value());
+  EXPECT_FALSE(store->Holds(child)) << "the only leaf that nobody holds";
+  store->EndSession(1);
+  ASSERT_TRUE(AddShared(*store, 4, 66, 520).has_value());
+  EXPECT_TRUE(store->Holds(root)) << "it was used at 500, through its child";
+  EXPECT_FALSE(store->Holds(stranger));
+}
+
 // Random requests, leases and releases: I5 and the books hold after every call, and at the end
 // every page is free again.
 TEST(StoreTest, NoPageIsLostOrOwnedTwiceOverRandomSteps) {
-  auto store = MakeStore(100);
+  auto store = MakeStore(160);
   Random random(7);
   std::vector<uint64_t> sealed, leases;
   for (int step = 0; step < 20'000; ++step) {
-    switch (random.Below(6)) {
+    switch (random.Below(7)) {
       case 0:
       case 1: {  // A step that records one or two requests.
         const int64_t rows = 1 + random.Below(32);
         std::vector<BlockRun> runs;
         bool room = true;
         for (int64_t i = 0; i <= random.Below(2); ++i) {
-          const uint64_t id = store->Begin({}, step);
+          const uint64_t id = store->Begin({}, {}, step);
           runs.push_back({id, 0, rows, 1});
-          room = room && store->AppendKvPages(id, 0);
+          room = room && store->AppendKvPages(id, rows);
         }
         room = room && store->AppendBlock(runs) != nullptr;
         for (const BlockRun& run : runs) {
           if (room && random.Below(4) != 0) {
-            store->Seal(run.record_id, rows);
+            store->Seal(run.record_id, rows, {});
             store->Unpin(run.record_id);
             sealed.push_back(run.record_id);
           } else {
             store->Abort(run.record_id);
           }
         }
+        break;
+      }
+      case 6: {  // One that may go on from another.
+        const auto id =
+            AddShared(*store, static_cast<int32_t>(random.Below(3)), 1 + random.Below(260), step);
+        if (id.has_value()) sealed.push_back(*id);
         break;
       }
       case 2:
@@ -217,6 +374,7 @@ TEST(StoreTest, NoPageIsLostOrOwnedTwiceOverRandomSteps) {
   const ActivationStore::Ledger ledger = store->ledger();
   EXPECT_EQ(ledger.records, 0);
   EXPECT_EQ(ledger.block_bytes + ledger.record_kv_bytes, 0);
+  EXPECT_EQ(ledger.hash_blocks, 0);
   EXPECT_GT(ledger.evictions, 100) << "the test never met a full store";
 }
 

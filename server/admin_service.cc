@@ -166,6 +166,8 @@ class AdminServiceImpl final : public v1::AdminService::Service {
     response.set_requests_unrecorded(counters.unrecorded);
     response.set_requests_refused(counters.refused);
     response.set_requests_preempted(counters.preempted);
+    response.set_prompt_tokens(counters.prompt_tokens);
+    response.set_prefix_tokens(counters.prefix_tokens);
     const ActivationStore::Ledger ledger = loop_->store().ledger();
     response.set_records(ledger.records);
     response.set_records_leased(ledger.records_leased);

@@ -85,16 +85,24 @@ void Batcher::Admit() {
 
 bool Batcher::Start(Sequence& sequence) {
   const bool first = sequence.revision == nullptr;
-  const bool may_record = first && options_.record_prompts;
+  const bool may_record = first && options_.record_prompts && !sequence.request.no_train;
   if (!Fits(sequence, may_record ? sequence.prompt_rows() : sequence.kv.record_tokens())) {
     return false;
   }
-  if (first) sequence.revision = parts_.pin(sequence.request);
-  if (may_record && BeginRecord(sequence)) {
-    sequence.kv.UseRecord(sequence.record_id, sequence.prompt_rows());
-  } else if (may_record && !Fits(sequence, 0)) {
-    sequence.revision = nullptr;  // Its turn is later, and so is what it runs at.
-    return false;
+  if (first) {
+    sequence.revision = parts_.pin(sequence.request);
+    FindPrefix(sequence);
+    if (may_record && BeginRecord(sequence)) {
+      sequence.kv.UseRecord(sequence.record_id, sequence.prompt_rows());
+    } else if (may_record && !Fits(sequence, sequence.prefix.tokens)) {
+      sequence.revision = nullptr;  // Its turn is later, and so is what it runs at.
+      return false;
+    } else if (sequence.prefix.record_id != 0) {
+      UsePrefix(sequence);
+    }
+    sequence.rows_done = sequence.prefix.tokens;
+    counters_.prompt_tokens += sequence.prompt_rows();
+    counters_.prefix_tokens += sequence.prefix.tokens;
   }
   CHECK(sequence.kv.Extend(sequence.tokens())) << "the forecast counts what is known";
   return true;
@@ -116,24 +124,43 @@ KvGrowth Batcher::GrowthOf(const Sequence& sequence, int64_t record_tokens) cons
           .pages_recorded = record_tokens / kKvPageTokens};
 }
 
-bool Batcher::BeginRecord(Sequence& sequence) {
-  const ServedRevision& revision = *sequence.revision;
+RecordIdentity Batcher::IdentityOf(const Sequence& sequence) const {
+  const RevisionId& revision = sequence.revision->id;
   RecordIdentity identity;
   identity.tenant = sequence.request.tenant;
   identity.base_digest = parts_.model->base_digest();
   identity.tokenizer_digest = parts_.tokenizer->digest();
-  identity.adapter_id = revision.id.adapter_id;
-  identity.revision = static_cast<uint64_t>(revision.id.number);
-  identity.revision_digest = revision.id.digest;
-  sequence.record_id = parts_.store->Begin(std::move(identity), parts_.clock->MonotonicUs());
-  for (int64_t position = 0; position < sequence.prompt_rows(); position += kKvPageTokens) {
-    if (!parts_.store->AppendKvPages(sequence.record_id, position)) {
-      parts_.store->Abort(sequence.record_id);
-      return false;
-    }
+  identity.adapter_id = revision.adapter_id;
+  identity.revision = static_cast<uint64_t>(revision.number);
+  identity.revision_digest = revision.digest;
+  return identity;
+}
+
+// The last prompt token is always run: it is what the answer's first token is sampled from.
+void Batcher::FindPrefix(Sequence& sequence) const {
+  sequence.hashes = HashBlocks(IdentityOf(sequence), sequence.request.prompt_tokens);
+  if (!options_.prefix_cache) return;
+  const int64_t blocks = (sequence.prompt_rows() - 1) / kHashBlockTokens;
+  sequence.prefix = parts_.store->FindPrefix(absl::MakeConstSpan(sequence.hashes).first(blocks));
+}
+
+bool Batcher::BeginRecord(Sequence& sequence) {
+  sequence.record_id =
+      parts_.store->Begin(IdentityOf(sequence), sequence.prefix, parts_.clock->MonotonicUs());
+  if (!parts_.store->AppendKvPages(sequence.record_id, sequence.prompt_rows())) {
+    parts_.store->Abort(sequence.record_id);
+    return false;
   }
   sequence.recording = Sequence::Recording::kFilling;
   return true;
+}
+
+// Without a record of its own it reads another's.
+void Batcher::UsePrefix(Sequence& sequence) {
+  parts_.store->Pin(sequence.prefix.record_id, parts_.clock->MonotonicUs());
+  sequence.prefix_pinned = true;
+  sequence.kv.UseRecord(sequence.prefix.record_id, sequence.prefix.tokens);
+  sequence.kv.SealRecord();
 }
 
 void Batcher::Preempt(const std::vector<int64_t>& sequences) {
@@ -203,6 +230,8 @@ void Batcher::EndRecord(Sequence& sequence) {
       break;
   }
   sequence.recording = Sequence::Recording::kNone;
+  if (sequence.prefix_pinned) parts_.store->Unpin(sequence.prefix.record_id);
+  sequence.prefix_pinned = false;
 }
 
 void Batcher::RemoveFinished() {

@@ -39,6 +39,7 @@ struct BatcherOptions {
   int64_t waiting_max = 256;
   SchedulerLimits scheduler;
   bool record_prompts = true;
+  bool prefix_cache = true;                // Prompts go on from recorded prefixes.
   int64_t reader_timeout_us = 30'000'000;  // A reader that takes nothing for this long is gone.
 };
 
@@ -69,6 +70,7 @@ class Batcher {
     int64_t recorded = 0, unrecorded = 0;  // Requests whose prompt was run.
     int64_t refused = 0;                   // For want of room in the queue.
     int64_t preempted = 0;
+    int64_t prompt_tokens = 0, prefix_tokens = 0;  // Of admitted prompts; those found recorded.
   };
 
   static absl::StatusOr<std::unique_ptr<Batcher>> Create(const BatcherOptions& options, Parts parts,
@@ -124,7 +126,10 @@ class Batcher {
   bool Start(Sequence& sequence);
   bool Fits(const Sequence& sequence, int64_t record_tokens) const;
   KvGrowth GrowthOf(const Sequence& sequence, int64_t record_tokens) const;
+  RecordIdentity IdentityOf(const Sequence& sequence) const;
+  void FindPrefix(Sequence& sequence) const;
   bool BeginRecord(Sequence& sequence);
+  void UsePrefix(Sequence& sequence);
   void Preempt(const std::vector<int64_t>& sequences);
   void DropGone();
   bool EndIfGone(Sequence& sequence);

@@ -210,6 +210,13 @@ void ActAtRandom(TestServing& serving, Random& random, std::map<std::string, Cli
         serving.Request(1 + random.Below(90), random.Below(8) > 0 ? 1 + random.Below(12) : 150,
                         random.Next() % 1'000'000);
     if (clients.contains(request.request_id)) return;
+    // Some are one of three prompts, cut somewhere.
+    if (random.Below(2) == 0) {
+      const uint64_t family = static_cast<uint64_t>(1 + random.Below(3));
+      request.prompt_tokens = serving.Request(200, 1, family).prompt_tokens;
+      request.prompt_tokens.resize(static_cast<size_t>(1 + random.Below(200)));
+    }
+    request.no_train = random.Below(8) == 0;
     request.tenant = std::string(1, static_cast<char>('a' + random.Below(3)));
     request.priority = static_cast<int32_t>(random.Below(3)) - 1;
     Client client;
@@ -272,8 +279,9 @@ TEST(BatcherSchedulingTest, RandomTrafficLosesNoPageAndNoRequest) {
   EXPECT_TRUE(clients.empty()) << clients.size() << " requests never ended";
   EXPECT_EQ(ended, accepted);
   EXPECT_GT(accepted, kSteps / 50);
-  EXPECT_GT(serving.batcher().counters().preempted, 100);
+  EXPECT_GT(serving.batcher().counters().preempted, 50);
   EXPECT_GT(serving.batcher().counters().refused, 100);
+  EXPECT_GT(serving.batcher().counters().prefix_tokens, 10'000);
   serving.ExpectIdle();
 }
 

@@ -45,7 +45,7 @@ void Batcher::RunPlan(const StepPlan& plan) {
   }
   for (const auto& [sequence, rows, wants_head] : prompts) {
     step.prompt_rows += rows;
-    if (sequence->rows_done == 0 && sequence->preemptions == 0) {
+    if (!std::exchange(sequence->has_begun, true)) {
       step_log_.Add(StepLog::Wait{step.begin_us, step.begin_us - sequence->queued_us});
     }
     const bool fills = sequence->recording == Sequence::Recording::kFilling;
@@ -131,7 +131,7 @@ void Batcher::RunGroup(StepGroup& group) {
 
 void Batcher::AfterPrompt(Sequence& sequence) {
   if (sequence.recording == Sequence::Recording::kFilling) {
-    parts_.store->Seal(sequence.record_id, sequence.prompt_rows());
+    parts_.store->Seal(sequence.record_id, sequence.prompt_rows(), sequence.hashes);
     sequence.kv.SealRecord();
     sequence.recording = Sequence::Recording::kSealed;
     KILL_POINT("server.record_sealed");
@@ -171,6 +171,7 @@ void Batcher::Finish(Sequence& sequence, FinishReason reason) {
   end.completion_id = MintCompletionId();
   end.revision = sequence.revision->id;
   end.prompt_tokens = sequence.prompt_rows();
+  end.cached_tokens = sequence.prefix.tokens;
   end.completion_tokens = static_cast<int64_t>(sequence.output.size());
   end.finish_reason = reason;
   end.recorded = sequence.recording == Sequence::Recording::kSealed;
@@ -189,7 +190,7 @@ void Batcher::Finish(Sequence& sequence, FinishReason reason) {
   EndRecord(sequence);
   lengths_.Add(end.completion_tokens);
   sequence.finished = true;
-  parts_.on_finished(std::move(finished));
+  if (!sequence.request.no_train) parts_.on_finished(std::move(finished));
   sequence.stream->Push(std::move(end));
 }
 

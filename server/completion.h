@@ -26,6 +26,7 @@ struct CompletionRequest {
   uint64_t seed = 0;
   std::vector<std::string> stop;
   bool logprobs = false;
+  bool no_train = false;  // Nothing of it is recorded or logged.
 };
 
 // The request was accepted; it waits or runs from here on.
@@ -45,6 +46,7 @@ struct CompletionEnd {
   RevisionId revision;
   int64_t prompt_tokens = 0;
   int64_t completion_tokens = 0;
+  int64_t cached_tokens = 0;  // Of prompt_tokens: found recorded, and not run again.
   FinishReason finish_reason = FinishReason::kEos;
   bool recorded = false;
 };

@@ -127,6 +127,7 @@ absl::StatusOr<CompletionRequest> ParseCompleteRequest(const v1::CompleteRequest
   request.stop.assign(message.stop().begin(), message.stop().end());
   request.logprobs = message.logprobs();
   request.priority = message.priority();
+  request.no_train = message.no_train();
   return request;
 }
 

@@ -54,6 +54,7 @@ TEST_F(CompletionRequestTest, DefaultsAreThoseOfTheProto) {
   EXPECT_TRUE(request->stop.empty());
   EXPECT_FALSE(request->logprobs);
   EXPECT_EQ(request->priority, 0);
+  EXPECT_FALSE(request->no_train);
   EXPECT_EQ(request->adapter_id, "");
   EXPECT_EQ(request->session_id, "");
 }
@@ -85,6 +86,7 @@ TEST_F(CompletionRequestTest, EveryFieldIsTakenOver) {
   message.add_stop(std::string(kStopBytesMax, 'x'));
   message.set_logprobs(true);
   message.set_priority(-7);
+  message.set_no_train(true);
   const auto request = Parse(message);
   ASSERT_TRUE(request.ok()) << request.status();
   EXPECT_THAT(request->prompt_tokens, ElementsAre(28, 0)) << "as they are";
@@ -96,6 +98,7 @@ TEST_F(CompletionRequestTest, EveryFieldIsTakenOver) {
   EXPECT_EQ(request->stop.size(), 1u);
   EXPECT_TRUE(request->logprobs);
   EXPECT_EQ(request->priority, -7);
+  EXPECT_TRUE(request->no_train);
   EXPECT_EQ(request->session_id.size(), static_cast<size_t>(kIdBytesMax));
 }
 

@@ -53,6 +53,7 @@ v1::CompleteResponse ToMessage(const CompletionEnd& end) {
   *message.mutable_revision() = ToMessage(end.revision);
   message.mutable_usage()->set_prompt_tokens(end.prompt_tokens);
   message.mutable_usage()->set_completion_tokens(end.completion_tokens);
+  message.mutable_usage()->set_cached_tokens(end.cached_tokens);
   message.set_finish_reason(static_cast<v1::FinishReason>(end.finish_reason));
   message.set_recorded(end.recorded);
   return response;

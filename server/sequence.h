@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "activation_store/prefix_index.h"
 #include "server/completion.h"
 #include "server/completion_stream.h"
 #include "server/output_text.h"
@@ -19,7 +20,7 @@ namespace alchemist {
 
 struct Sequence {
   enum class Recording {
-    kNone,       // No record: switched off, or no room at admission.
+    kNone,       // No record: switched off, not wanted, or no room at admission.
     kFilling,    // Prompt rows go to the record.
     kAbandoned,  // No room on the way: its pages still hold the K/V, but it ends in Abort.
     kSealed,
@@ -46,10 +47,14 @@ struct Sequence {
   OutputText text;
   uint64_t record_id = 0;
   Recording recording = Recording::kNone;
-  int64_t queued_us = 0;         // When it came.
-  int64_t rows_done = 0;         // Positions whose K/V is in place.
-  std::vector<int32_t> output;   // Sampled tokens; the last one is not run yet.
-  std::vector<float> log_probs;  // Of output.
+  std::vector<std::string> hashes;  // Of the prompt's hash blocks, once it was admitted.
+  Prefix prefix;                    // What was there when it was admitted, and is not run.
+  bool prefix_pinned = false;       // By itself, and not through its record.
+  int64_t queued_us = 0;            // When it came.
+  bool has_begun = false;           // Some of its rows were run.
+  int64_t rows_done = 0;            // Positions whose K/V is in place.
+  std::vector<int32_t> output;      // Sampled tokens; the last one is not run yet.
+  std::vector<float> log_probs;     // Of output.
   int64_t preemptions = 0;
   int64_t no_room_since_us = 0;  // When its reader fell behind; 0: it keeps up.
   bool aborted = false;          // By Abort.

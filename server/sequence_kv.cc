@@ -37,9 +37,11 @@ void SequenceKv::UseRecord(uint64_t record_id, int64_t tokens) {
 }
 
 void SequenceKv::SetRecordPages() {
-  for (int64_t page = 0; page < KvPagesFor(record_tokens_); ++page) {
+  if (record_id_ == 0) return;
+  const std::vector<ActivationStore::KvPages> pages = store_->KvOf(record_id_, record_tokens_);
+  for (size_t page = 0; page < pages.size(); ++page) {
     for (int64_t layer = 0; layer < geometry_.layers; ++layer) {
-      SetPage(page, layer, store_->KvOffset(record_id_, layer, page * kKvPageTokens));
+      SetPage(static_cast<int64_t>(page), layer, (*pages[page].layers)[layer].offset);
     }
   }
 }

@@ -1,7 +1,7 @@
 // SequenceKv: where one running sequence's K/V lies. Prompt pages of a recorded request belong to
-// its record; all others are serving's own, taken as the sequence grows. A sealed page is never
-// written: when the prompt does not fill its last one, Extend copies it. A page here is one in
-// every layer. Owned by the sequence, on the serving loop's thread.
+// its record and those it goes on from; all others are serving's own, taken as the sequence grows.
+// A sealed page is never written: when the prompt does not fill its last one, Extend copies it. A
+// page here is one in every layer. Owned by the sequence, on the serving loop's thread.
 #ifndef ALCHEMIST_SERVER_SEQUENCE_KV_H_
 #define ALCHEMIST_SERVER_SEQUENCE_KV_H_
 
@@ -27,7 +27,7 @@ class SequenceKv {
   SequenceKv(const SequenceKv&) = delete;
   SequenceKv& operator=(const SequenceKv&) = delete;
 
-  // The record's pages hold positions [0, tokens). REQUIRES: called first, pages appended.
+  // The pages of the record's chain hold positions [0, tokens). REQUIRES: called first, once.
   void UseRecord(uint64_t record_id, int64_t tokens);
   // The record is sealed: what lies in its pages is read only.
   void SealRecord();

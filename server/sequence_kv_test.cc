@@ -31,10 +31,8 @@ class SequenceKvTest : public testing::Test {
 
   // A record with K/V pages for `tokens` positions.
   uint64_t BeginRecord(int64_t tokens) {
-    const uint64_t id = store_->Begin({}, 0);
-    for (int64_t first = 0; first < tokens; first += kKvPageTokens) {
-      CHECK(store_->AppendKvPages(id, first));
-    }
+    const uint64_t id = store_->Begin({}, {}, 0);
+    CHECK(store_->AppendKvPages(id, tokens));
     return id;
   }
   // A different number in every element of the rows [first, first + rows).
@@ -74,7 +72,9 @@ class SequenceKvTest : public testing::Test {
     std::string bytes;
     for (int64_t layer = 0; layer < kGeometry.layers; ++layer) {
       for (int64_t first = 0; first < tokens; first += kKvPageTokens) {
-        const std::byte* page = store_->data() + store_->KvOffset(id, layer, first);
+        const auto pages = store_->KvOf(id, tokens);
+        const std::byte* page =
+            store_->data() + (*pages[first / kKvPageTokens].layers)[layer].offset;
         bytes.append(reinterpret_cast<const char*>(page), kPageBytes);
       }
     }
@@ -118,7 +118,7 @@ TEST_F(SequenceKvTest, DecodingNeverWritesIntoTheRecord) {
       kv.UseRecord(id, prompt);
       Write(kv, 0, prompt, 0.25f);
       kv.SealRecord();
-      store_->Seal(id, prompt);
+      store_->Seal(id, prompt, HashBlocks({}, std::vector<int32_t>(prompt)));
       const std::string sealed = RecordBytes(id, prompt);
       for (int64_t position = prompt; position < prompt + 40; ++position) {
         ASSERT_TRUE(kv.Extend(position + 1));
@@ -154,7 +154,7 @@ TEST_F(SequenceKvTest, PagesAreTakenAsTheSequenceGrows) {
   ASSERT_TRUE(kv.Extend(64)) << "the rest of the record's last page, as long as it is not sealed";
   EXPECT_EQ(kv.serving_pages(), 0);
   kv.SealRecord();
-  store_->Seal(id, 33);
+  store_->Seal(id, 33, {});
   EXPECT_EQ(kv.pages(), 1) << "a sealed page that is not full is to be copied";
   ASSERT_TRUE(kv.Extend(34));
   EXPECT_EQ(kv.serving_pages(), 1);

@@ -46,10 +46,14 @@ ABSL_FLAG(int64_t, serving_kv_bytes, int64_t{256} << 20,
           "Part of the arena reserved for the K/V of running requests; the rest is for records.");
 ABSL_FLAG(int, threads, 0, "Compute threads; 0: one per core.");
 ABSL_FLAG(std::string, record, "prefill", "What is recorded for training: prefill or off.");
+ABSL_FLAG(bool, prefix_cache, true,
+          "A prompt that begins as an earlier one of its tenant and revision goes on from that "
+          "one's record instead of being run from its start.");
 ABSL_FLAG(int64_t, running_max, 16, "Requests that run at once.");
 ABSL_FLAG(int64_t, waiting_max, 256, "Requests that may wait; more are RESOURCE_EXHAUSTED.");
 ABSL_FLAG(int64_t, rows_per_step, 512, "Rows of one engine step: decodes, then prompt chunks.");
-ABSL_FLAG(int64_t, record_ttl_seconds, 600, "An unleased record is dropped at this age.");
+ABSL_FLAG(int64_t, record_ttl_seconds, 600,
+          "An unleased record that served nothing for so long is dropped.");
 ABSL_FLAG(int64_t, session_revision_seconds, 300, "A session_id keeps its revision this long.");
 ABSL_FLAG(
     int64_t, revisions_kept, 16,
@@ -145,6 +149,7 @@ absl::StatusOr<ServerOptions> OptionsFromFlags() {
   options.loop.batcher.waiting_max = absl::GetFlag(FLAGS_waiting_max);
   options.loop.batcher.scheduler.rows_per_step = absl::GetFlag(FLAGS_rows_per_step);
   options.loop.batcher.record_prompts = record == "prefill";
+  options.loop.batcher.prefix_cache = absl::GetFlag(FLAGS_prefix_cache);
   ASSIGN_OR_RETURN(
       options.loop.record_ttl_us,
       DurationFlagUs("record_ttl_seconds", absl::GetFlag(FLAGS_record_ttl_seconds), kSecondUs, 1));

@@ -3,6 +3,7 @@
 #include <future>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/kill_point.h"
 #include "base/logging.h"
 
@@ -29,7 +30,12 @@ absl::StatusOr<std::unique_ptr<ServingLoop>> ServingLoop::Create(const ServingLo
            .store = p.store,
            .clock = p.clock,
            .stream = p.stream,
-           .pin = [self](const CompletionRequest& r) { return self->registry().Pin(r.session_id); },
+           .pin =
+               [self](const CompletionRequest& request) {
+                 const std::string& session = request.session_id;
+                 return self->registry().Pin(
+                     session.empty() ? session : absl::StrCat(request.tenant, "/", session));
+               },
            .on_finished = [self](FinishedCompletion f) { self->OnFinished(std::move(f)); },
            .poll = [self] { self->RunCommands(); }},
           *p.device));

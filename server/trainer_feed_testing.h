@@ -159,10 +159,10 @@ class TrainerFeedTest : public testing::Test {
   uint64_t AddRecord(const std::string& completion_id, uint64_t revision = 0) {
     RecordIdentity identity;
     identity.revision = revision;
-    const uint64_t id = store_->Begin(identity, 0);
-    CHECK(store_->AppendKvPages(id, 0));
+    const uint64_t id = store_->Begin(identity, {}, 0);
+    CHECK(store_->AppendKvPages(id, 3));
     CHECK(store_->AppendBlock({{id, 0, 3, 1}}) != nullptr);
-    store_->Seal(id, 3);
+    store_->Seal(id, 3, {});
     store_->Unpin(id);
     feed_->OnFinished(completion_id, id);
     return id;

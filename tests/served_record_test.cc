@@ -139,6 +139,51 @@ TEST_P(ServedRecordTest, IsBitwiseWhatTheTrainersOwnForwardPassRecords) {
   }
 }
 
+// Prompts that go on from one another, from the middle of a run, of a record and of its parent.
+TEST_P(ServedRecordTest, IsTheSameWhereItGoesOnFromOtherRecords) {
+  for (const int64_t rows_per_step : {50, 512}) {
+    TestServingOptions options;
+    options.family = GetParam().family;
+    options.dtype = GetParam().dtype;
+    options.batcher.scheduler.rows_per_step = rows_per_step;
+    Lending lending(options);
+    TestServing& serving = lending.serving();
+    std::vector<std::vector<int32_t>> prompts = {serving.Request(150, 1).prompt_tokens};
+    const auto go_on = [&](size_t prompt, int64_t shared, int64_t rows) {
+      std::vector<int32_t> tokens = serving.Request(rows, 1, prompts.size() + 7).prompt_tokens;
+      std::copy_n(prompts[prompt].begin(), shared, tokens.begin());
+      prompts.push_back(std::move(tokens));
+    };
+    go_on(0, 140, 170);  // Uses 128.
+    go_on(1, 170, 192);  // Its last token is run: 128 of the root.
+    go_on(2, 192, 230);  // Uses 192.
+    go_on(3, 130, 131);
+    go_on(3, 100, 240);  // Uses 64.
+    const int64_t cached[] = {0, 128, 128, 192, 128, 64};
+    for (size_t i = 0; i < prompts.size(); ++i) {
+      const std::string what = absl::StrCat("prompt ", i, " in steps of ", rows_per_step);
+      CompletionRequest request = serving.Request(1, 3);
+      request.prompt_tokens = prompts[i];
+      const int64_t rows = static_cast<int64_t>(prompts[i].size());
+      const auto before = serving.batcher().counters().prefix_tokens;
+      const v1::RecordRef message = lending.Lend(request);
+      EXPECT_EQ(serving.batcher().counters().prefix_tokens - before, cached[i]) << what;
+      EXPECT_EQ(message.parent_tokens(), cached[i]) << what;
+      const auto served = lending.Map(message, rows);
+      ASSERT_TRUE(served.ok()) << served.status();
+      TestMachine machine;
+      TestForest forest(serving.model(),
+                        {{-1,
+                          request.prompt_tokens,
+                          {static_cast<int32_t>(rows - 1)},
+                          serving.revision()->adapter.get()}},
+                        &machine, serving.layout().lowest_trained_layer());
+      forest.Forward(0);
+      ExpectSameRecord(*served, ViewOwnRecord(forest.record(), 0), what);
+    }
+  }
+}
+
 // The reverse: nothing of a lent record is carried along unread.
 TEST_P(ServedRecordTest, AFlippedBitInALeasedPageChangesTheGradient) {
   constexpr int64_t kRows = 33;
@@ -237,8 +282,6 @@ TEST_F(MalformedRecordTest, EveryUntruthIsATypedError) {
   const uint64_t arena_bytes = lending_.reader().info().arena_bytes;
   const Case cases[] = {
       {"other tokens", kInvalid, [](auto& r) { r.set_tokens(kRows - 1); }},
-      {"a parent", kInvalid, [](auto& r) { r.set_parent_record(7); }},
-      {"tokens of no parent", kInvalid, [](auto& r) { r.set_parent_tokens(-1); }},
       {"no runs", kInvalid, [](auto& r) { r.clear_runs(); }},
       {"a run missing at the end", kInvalid, [](auto& r) { r.mutable_runs()->RemoveLast(); }},
       {"a gap between runs", kInvalid, [](auto& r) { r.mutable_runs()->DeleteSubrange(1, 1); }},

@@ -151,11 +151,11 @@ class TrainerLoopTest : public testing::Test {
   v1::Revision Serving() const { return ToMessage(RevisionId{"default", 0, adapter_->digest()}); }
 
   RecordDescriptor LeaseNewRecord() {
-    const uint64_t record =
-        store_->Begin({"", model_->base_digest(), kTokenizer, "default", 0, adapter_->digest()}, 0);
-    CHECK(store_->AppendKvPages(record, 0));
+    const uint64_t record = store_->Begin(
+        {"", model_->base_digest(), kTokenizer, "default", 0, adapter_->digest()}, {}, 0);
+    CHECK(store_->AppendKvPages(record, kPromptRows));
     CHECK(store_->AppendBlock({{record, 0, kPromptRows, 1}}) != nullptr);
-    store_->Seal(record, kPromptRows);
+    store_->Seal(record, kPromptRows, {});
     store_->Unpin(record);
     return *store_->Lease(record, kSession);
   }

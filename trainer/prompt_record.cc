@@ -108,11 +108,6 @@ absl::StatusOr<PromptRecord> MapServedRecord(const StoreReader& reader,
     return absl::InvalidArgumentError(
         absl::StrCat("record: ", descriptor.tokens, " tokens, the prompt has ", rows));
   }
-  if (descriptor.parent_record != 0 || descriptor.parent_tokens != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("record: goes on from record ", descriptor.parent_record, ", token ",
-                     descriptor.parent_tokens, "; shared prefixes are not known yet"));
-  }
   PromptRecord record;
   record.activations.resize(layout.layers() + 1);
   record.kv.resize(layout.layers());

@@ -73,6 +73,7 @@ absl::StatusOr<std::unique_ptr<Batcher>> InProcessServer::MakeBatcher(bool recor
   BatcherOptions options;
   options.scheduler.rows_per_step = kRowsPerStep;
   options.record_prompts = record_prompts;
+  options.prefix_cache = false;  // A prompt that is measured twice is run twice.
   return Batcher::Create(
       options,
       {.model = model_.get(),

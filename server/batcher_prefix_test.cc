@@ -1,0 +1,160 @@
+// Prompts that go on from recorded prefixes: the same bits as if they had been run from the start.
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "kernels/testing.h"
+#include "server/batcher.h"
+#include "server/batcher_testing.h"
+
+namespace alchemist {
+namespace {
+
+constexpr int64_t kAnswerTokens = 6;
+
+// Prompts of one conversation: each begins as the one before it, with more behind.
+std::vector<std::vector<int32_t>> Conversation(const TestServing& serving) {
+  std::vector<std::vector<int32_t>> prompts;
+  std::vector<int32_t> so_far;
+  for (const int64_t more : {70, 90, 33, 64, 1}) {
+    const std::vector<int32_t> turn = serving.Request(more, 1, 5 + prompts.size()).prompt_tokens;
+    so_far.insert(so_far.end(), turn.begin(), turn.end());
+    prompts.push_back(so_far);
+  }
+  return prompts;
+}
+
+struct Turn {
+  TestAnswer answer;
+  std::map<std::string, std::string> record;
+};
+
+CompletionRequest RequestOf(const TestServing& serving, const std::vector<int32_t>& prompt) {
+  CompletionRequest request = serving.Request(1, kAnswerTokens);
+  request.prompt_tokens = prompt;
+  return request;
+}
+
+std::vector<Turn> ServeConversation(TestServingOptions options, bool prefix_cache) {
+  options.batcher.prefix_cache = prefix_cache;
+  TestServing serving(options);
+  std::vector<Turn> turns;
+  for (const std::vector<int32_t>& prompt : Conversation(serving)) {
+    const auto stream = serving.Add(RequestOf(serving, prompt));
+    serving.RunAll();
+    turns.push_back({TestServing::AnswerOf(*stream), {}});
+    const uint64_t record = serving.finished().back().record_id;
+    if (record != 0) turns.back().record = serving.RecordBytes(record);
+  }
+  serving.ExpectIdle();
+  return turns;
+}
+
+TEST(BatcherPrefixTest, AHitHasTheBitsOfAMiss) {
+  for (const DType dtype : {DType::kF32, DType::kBf16}) {
+    for (const int64_t rows_per_step : {1, 64, 512}) {
+      TestServingOptions options;
+      options.dtype = dtype;
+      options.record_pages = 32'768;  // Steps of one row take a page for every tensor.
+      options.batcher.scheduler.rows_per_step = rows_per_step;
+      const std::vector<Turn> misses = ServeConversation(options, /*prefix_cache=*/false);
+      const std::vector<Turn> hits = ServeConversation(options, /*prefix_cache=*/true);
+      const int64_t cached[] = {0, 64, 128, 192, 256};
+      for (size_t i = 0; i < hits.size(); ++i) {
+        const std::string what = absl::StrCat("turn ", i, " in steps of ", rows_per_step);
+        EXPECT_EQ(misses[i].answer.end.cached_tokens, 0) << what;
+        EXPECT_EQ(hits[i].answer.end.cached_tokens, cached[i]) << what;
+        EXPECT_EQ(hits[i].answer.tokens, misses[i].answer.tokens) << what;
+        ExpectSameBits(what.c_str(), hits[i].answer.log_probs, misses[i].answer.log_probs);
+        ASSERT_EQ(hits[i].record.size(), misses[i].record.size()) << what;
+        for (const auto& [tensor, bytes] : misses[i].record) {
+          EXPECT_TRUE(hits[i].record.at(tensor) == bytes) << what << ", " << tensor;
+        }
+      }
+    }
+  }
+}
+
+TEST(BatcherPrefixTest, TheSamePromptAgainRunsItsLastBlockAlone) {
+  TestServing serving;
+  const CompletionRequest request = serving.Request(128, 2);
+  serving.Add(request);
+  serving.RunAll();
+  serving.Add(request);
+  serving.RunAll();
+  EXPECT_EQ(serving.batcher().counters().prompt_tokens, 256);
+  EXPECT_EQ(serving.batcher().counters().prefix_tokens, 64) << "its last token is always run";
+  EXPECT_EQ(serving.batcher().counters().recorded, 2);
+}
+
+TEST(BatcherPrefixTest, NothingIsSharedBetweenTenantsOrRevisions) {
+  TestServing serving;
+  CompletionRequest request = serving.Request(130, 2);
+  const auto cached = [&] {
+    const auto stream = serving.Add(request);
+    serving.RunAll();
+    return TestServing::AnswerOf(*stream).end.cached_tokens;
+  };
+  EXPECT_EQ(cached(), 0);
+  EXPECT_EQ(cached(), 128);
+  request.tenant = "other";
+  EXPECT_EQ(cached(), 0);
+  request.tenant = "";
+  const auto before = serving.revision();
+  serving.Serve(serving.MakeRevision(1));
+  EXPECT_EQ(cached(), 0);
+  EXPECT_EQ(cached(), 128);
+  serving.Serve(before);
+  EXPECT_EQ(cached(), 128) << "a session that stayed at the old one still hits";
+}
+
+TEST(BatcherPrefixTest, ARequestThatIsNotTrainedLeavesNothingAndMayUseWhatIsThere) {
+  TestServing serving;
+  CompletionRequest request = serving.Request(140, 4);
+  request.no_train = true;
+  const auto alone = serving.Add(request);
+  serving.RunAll();
+  EXPECT_TRUE(serving.finished().empty()) << "not logged";
+  EXPECT_EQ(serving.store().ledger().records, 0);
+  EXPECT_EQ(serving.store().ledger().record_kv_bytes, 0);
+  request.no_train = false;
+  serving.Add(request);
+  serving.RunAll();
+  EXPECT_EQ(serving.finished().size(), 1u);
+  request.no_train = true;
+  const auto hit = serving.Add(request);
+  serving.RunAll();
+  const TestAnswer wanted = TestServing::AnswerOf(*alone);
+  const TestAnswer got = TestServing::AnswerOf(*hit);
+  EXPECT_EQ(got.end.cached_tokens, 128);
+  EXPECT_FALSE(got.end.recorded);
+  EXPECT_EQ(got.tokens, wanted.tokens);
+  ExpectSameBits("log-probs", got.log_probs, wanted.log_probs);
+  EXPECT_EQ(serving.store().ledger().records, 1);
+  EXPECT_EQ(serving.store().EvictOlderThan(INT64_MAX), 1) << "nobody holds it any more";
+  serving.ExpectIdle();
+}
+
+TEST(BatcherPrefixTest, ARunningRequestKeepsThePrefixThatItReads) {
+  TestServing serving;
+  CompletionRequest request = serving.Request(140, 20);
+  serving.Add(request);
+  serving.RunAll();
+  const auto wanted = serving.Add(request);
+  serving.RunAll();
+  request.no_train = true;
+  const auto stream = serving.Add(request);
+  ASSERT_TRUE(serving.batcher().RunStep());
+  serving.store().EvictOlderThan(INT64_MAX);
+  EXPECT_GE(serving.store().ledger().records, 1);
+  // Others fill the store while it runs.
+  for (uint64_t seed = 2; seed < 40; ++seed) serving.Add(serving.Request(200, 1, seed));
+  serving.RunAll();
+  EXPECT_EQ(TestServing::AnswerOf(*stream).tokens, TestServing::AnswerOf(*wanted).tokens);
+  serving.ExpectIdle();
+}
+
+}  // namespace
+}  // namespace alchemist
