@@ -29,8 +29,11 @@ namespace {
 constexpr int64_t kOfflineTimeoutUs = 120'000'000;
 constexpr int64_t kItemsBytesMax = 64 << 20;
 
-// Around the edges of K/V pages (32 rows), chunks (--rows_per_step, 48) and hash blocks (64).
-constexpr int64_t kPromptLengths[] = {1, 31, 32, 33, 47, 48, 49, 63, 64, 65, 96, 97, 129};
+// Around the edges of K/V pages (32 rows), chunks (--rows_per_step, 48) and hash blocks (64). Those
+// of 64 tokens and more begin alike, so that records go on from others.
+constexpr int64_t kPromptLengths[] = {1, 31, 32, 33, 47, 48, 49, 63, 64, 65, 96, 97, 129, 200};
+constexpr int64_t kSharedFrom = 64;
+constexpr int64_t kPrefixTokens = 64 + 64 + 64 + 64 + 128;  // Found by those of 65 and more.
 
 class GradientsE2eTest : public ::testing::Test {
  protected:
@@ -61,8 +64,8 @@ void GradientsE2eTest::GiveFeedback(TestDaemons& daemons, int64_t round) {
     ids.push_back(response->feedback_id());
   };
   for (const int64_t length : kPromptLengths) {
-    const auto answer =
-        daemons.client().Complete(GreedyRequest(TestPrompt(length, 1000 * round + length), 12));
+    const uint64_t seed = 1000 * round + (length < kSharedFrom ? length : 0);
+    const auto answer = daemons.client().Complete(GreedyRequest(TestPrompt(length, seed), 12));
     ASSERT_OK(answer);
     EXPECT_TRUE(answer->final.recorded());
     const std::string& id = answer->final.completion_id();
@@ -147,6 +150,7 @@ void GradientsE2eTest::RunAllSteps(const std::string& model_directory, const std
   ASSERT_OK(served);
   EXPECT_GE(served->tokens().first_pass_prompt_reused(), prompt_tokens_) << served->DebugString();
   EXPECT_EQ(served->tokens().first_pass_prompt_recomputed(), 0) << served->DebugString();
+  EXPECT_EQ(served->prefix_tokens(), 2 * kPrefixTokens) << "in both rounds";
   EXPECT_GT(served->tokens().replay_reused() + served->tokens().later_pass_reused(), 0);
   ASSERT_OK(daemons.StopTrainer());
   ASSERT_OK(daemons.WaitUntilNothingIsHeld());
