@@ -97,15 +97,18 @@ Block::ByteRange Block::BytesOf(int64_t run, int64_t index) const {
   return {first * tensor.row_bytes, (first + RowsOf(runs_[run], tensor)) * tensor.row_bytes};
 }
 
-RunDescriptor Block::Describe(int64_t run, int64_t layers) const {
-  return DescribeRows(run, layers, runs_[run].rows, /*head_rows=*/true);
+RunDescriptor Block::Describe(int64_t run, int64_t layers, int64_t rows) const {
+  const BlockRun& whole = runs_[run];
+  return DescribeRows(run, layers, rows,
+                      std::max<int64_t>(0, whole.head_rows - (whole.rows - rows)));
 }
 
 RunDescriptor Block::DescribePrefix(int64_t run, int64_t layers, int64_t rows) const {
-  return DescribeRows(run, layers, rows, /*head_rows=*/false);
+  return DescribeRows(run, layers, rows, /*head_rows=*/0);
 }
 
-RunDescriptor Block::DescribeRows(int64_t run, int64_t layers, int64_t rows, bool head_rows) const {
+RunDescriptor Block::DescribeRows(int64_t run, int64_t layers, int64_t rows,
+                                  int64_t head_rows) const {
   CHECK(!dropped_[run]) << "run " << run;
   const BlockRun& block_run = runs_[run];
   CHECK(rows > 0 && rows <= block_run.rows) << rows << " of " << block_run.rows;
@@ -117,13 +120,13 @@ RunDescriptor Block::DescribeRows(int64_t run, int64_t layers, int64_t rows, boo
     const BlockTensor& tensor = (*tensors_)[index];
     const ByteRange bytes = BytesOf(run, static_cast<int64_t>(index));
     if (bytes.begin == bytes.end) continue;
-    if (tensor.head_rows_only && !head_rows) continue;
+    if (tensor.head_rows_only && head_rows == 0) continue;
     TensorSlot slot;
     slot.tensor = tensor.tensor;
     slot.residency = kOnDevice;
     slot.offset = *Offset(static_cast<int64_t>(index)) + bytes.begin;
     slot.generation = generation_;
-    slot.rows = std::min(rows, RowsOf(block_run, tensor));
+    slot.rows = tensor.head_rows_only ? head_rows : rows;
     slot.bytes = slot.rows * tensor.row_bytes;
     slot.first_row = rows - slot.rows;
     descriptor.layers[tensor.layer].push_back(slot);

@@ -49,10 +49,10 @@ class Block {
   int64_t pages_held() const { return pages_held_; }
   int64_t PagesOf(int64_t run) const;  // That it touches, some of them perhaps not alone.
 
-  // Where the rows of a run lie.
-  RunDescriptor Describe(int64_t run, int64_t layers) const;
-  // The first `rows` of them, as another record's prefix: without head rows, since the next token
-  // is that record's own affair. REQUIRES: 0 < rows <= the run's.
+  // Where the first `rows` rows of a run lie. REQUIRES: 0 < rows <= the run's.
+  RunDescriptor Describe(int64_t run, int64_t layers, int64_t rows) const;
+  // The same as another record's prefix: without head rows, since the next token is that record's
+  // own affair.
   RunDescriptor DescribePrefix(int64_t run, int64_t layers, int64_t rows) const;
   const BlockRun& run(int64_t run) const { return runs_[run]; }
   // Gives back the pages that no other run touches. REQUIRES: not dropped before.
@@ -68,7 +68,7 @@ class Block {
     int64_t end = 0;
   };
   Block() = default;
-  RunDescriptor DescribeRows(int64_t run, int64_t layers, int64_t rows, bool head_rows) const;
+  RunDescriptor DescribeRows(int64_t run, int64_t layers, int64_t rows, int64_t head_rows) const;
   // The bytes of `run` in tensor `index`, counted from the tensor's first row.
   ByteRange BytesOf(int64_t run, int64_t index) const;
 

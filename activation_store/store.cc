@@ -87,14 +87,29 @@ void ActivationStore::SetGeneration(PageRun pages, uint64_t generation) {
 }
 
 uint64_t ActivationStore::Begin(RecordIdentity identity, Prefix parent, int64_t now_us) {
+  CHECK_EQ(parent.tokens % kHashBlockTokens, 0);
+  if (parent.record_id != 0) {
+    const RecordIdentity& shared = Get(parent.record_id).identity;
+    CHECK(shared.tenant == identity.tenant) << "record " << parent.record_id;
+    CHECK(shared.revision_digest == identity.revision_digest) << "record " << parent.record_id;
+  }
+  return Add(std::move(identity), parent, now_us);
+}
+
+uint64_t ActivationStore::BeginResponse(uint64_t prompt_record, int64_t now_us) {
+  const Record& prompt = Get(prompt_record);
+  CHECK(!prompt.is_response) << "record " << prompt_record;
+  const uint64_t id = Add(prompt.identity, {prompt_record, prompt.tokens}, now_us);
+  Get(id).is_response = true;
+  return id;
+}
+
+uint64_t ActivationStore::Add(RecordIdentity identity, Prefix parent, int64_t now_us) {
   const uint64_t id = next_record_id_++;
   now_us_ = now_us;
   if (parent.record_id != 0) {
     Record& shared = Get(parent.record_id);
     CHECK(shared.state == State::kSealed && parent.tokens <= shared.tokens) << parent.record_id;
-    CHECK_EQ(parent.tokens % kHashBlockTokens, 0);
-    CHECK(shared.identity.tenant == identity.tenant) << "record " << parent.record_id;
-    CHECK(shared.identity.revision_digest == identity.revision_digest) << parent.record_id;
     ++shared.children;
     Use(parent.record_id, now_us);
   }
@@ -137,8 +152,9 @@ const Block* ActivationStore::AppendBlock(std::vector<BlockRun> runs) {
 
 bool ActivationStore::AppendKvPages(uint64_t record_id, int64_t tokens) {
   const Record& filling = Get(record_id);
-  CHECK(filling.state == State::kFilling && filling.kv_pages.empty()) << "record " << record_id;
-  const int64_t count = KvPagesFor(tokens - filling.parent.tokens);
+  CHECK(filling.state == State::kFilling) << "record " << record_id;
+  const int64_t count =
+      KvPagesFor(tokens) - filling.first_page() - static_cast<int64_t>(filling.kv_pages.size());
   CHECK_GT(count, 0) << "record " << record_id;
   if (!CouldHave(count * options_.layers * kv_page_pages_)) return false;
   std::vector<KvPage> pages;
@@ -156,8 +172,8 @@ bool ActivationStore::AppendKvPages(uint64_t record_id, int64_t tokens) {
   Record& record = Get(record_id);
   for (auto page = pages.begin(); page != pages.end(); page += options_.layers) {
     record.kv_pages.emplace_back(page, page + options_.layers);
+    record.kv_generations.push_back(generation);
   }
-  record.kv_generation = generation;
   return true;
 }
 
@@ -167,10 +183,10 @@ std::vector<ActivationStore::KvPages> ActivationStore::KvOf(uint64_t record_id,
   int64_t end = static_cast<int64_t>(pages.size());  // Those from here on are found.
   for (uint64_t id = record_id; id != 0; id = Get(id).parent.record_id) {
     const Record& record = Get(id);
-    const int64_t first = record.parent.tokens / kKvPageTokens;
+    const int64_t first = record.first_page();
     CHECK_LE(end, first + static_cast<int64_t>(record.kv_pages.size())) << "record " << id;
     for (; end > first; --end) {
-      pages[end - 1] = {&record.kv_pages[end - 1 - first], record.kv_generation};
+      pages[end - 1] = {&record.kv_pages[end - 1 - first], record.kv_generations[end - 1 - first]};
     }
   }
   CHECK_EQ(end, 0) << "record " << record_id;
@@ -183,7 +199,7 @@ void ActivationStore::Seal(uint64_t record_id, int64_t tokens,
   CHECK(record.state == State::kFilling) << "record " << record_id;
   CHECK_GT(tokens, record.parent.tokens);
   const int64_t own_pages = static_cast<int64_t>(record.kv_pages.size());
-  CHECK_LE(tokens, record.parent.tokens + own_pages * kKvPageTokens);
+  CHECK_LE(KvPagesFor(tokens), record.first_page() + own_pages);
   CHECK_EQ(static_cast<int64_t>(hashes.size()), tokens / kHashBlockTokens);
   record.state = State::kSealed;
   record.tokens = tokens;
@@ -313,6 +329,21 @@ void ActivationStore::DescribePrefix(Prefix prefix, std::vector<RunDescriptor>& 
   }
 }
 
+// All runs of a record's chain. The first token of an answer is trained at its prompt's last row.
+void ActivationStore::Describe(const Record& record, std::vector<RunDescriptor>& runs) const {
+  if (record.is_response) {
+    Describe(Get(record.parent.record_id), runs);
+  } else {
+    DescribePrefix(record.parent, runs);
+  }
+  for (const RunRef& ref : record.runs) {
+    const Block& block = blocks_.at(ref.block_id);
+    const BlockRun& run = block.run(ref.run);
+    const int64_t rows = std::min(run.rows, record.tokens - run.first_position);
+    runs.push_back(block.Describe(ref.run, options_.block_layers, rows));
+  }
+}
+
 absl::StatusOr<RecordDescriptor> ActivationStore::Lease(uint64_t record_id,
                                                         uint64_t session_epoch) {
   if (!Holds(record_id)) return absl::NotFoundError(absl::StrCat("record ", record_id, " is gone"));
@@ -323,10 +354,7 @@ absl::StatusOr<RecordDescriptor> ActivationStore::Lease(uint64_t record_id,
   descriptor.tokens = record.tokens;
   descriptor.parent_record = record.parent.record_id;
   descriptor.parent_tokens = record.parent.tokens;
-  DescribePrefix(record.parent, descriptor.runs);
-  for (const RunRef& ref : record.runs) {
-    descriptor.runs.push_back(blocks_.at(ref.block_id).Describe(ref.run, options_.block_layers));
-  }
+  Describe(record, descriptor.runs);
   const std::vector<KvPages> pages = KvOf(record_id, record.tokens);
   for (int64_t layer = 0; layer < options_.layers; ++layer) {
     for (size_t page = 0; page < pages.size(); ++page) {

@@ -72,8 +72,12 @@ class ActivationStore {
   // nothing is evicted when all that may be evicted has too few pages, only where they are not
   // adjacent. REQUIRES: all records are FILLING.
   const Block* AppendBlock(std::vector<BlockRun> runs);
-  // K/V pages in every layer for all positions of a FILLING record before `tokens`; likewise.
-  // REQUIRES: it has none yet.
+  // FREE -> FILLING. The record of an answer goes on from the SEALED record of its whole prompt.
+  // Its first K/V page stands for the prompt's last one where the prompt does not fill that, and is
+  // to begin with a copy of its rows.
+  uint64_t BeginResponse(uint64_t prompt_record, int64_t now_us);
+  // K/V pages in every layer for all positions of a FILLING record before `tokens` that have none;
+  // likewise.
   bool AppendKvPages(uint64_t record_id, int64_t tokens);
   // The K/V of the first `tokens` positions of a record's chain, by page. Valid until the record,
   // or the page's, ends.
@@ -133,15 +137,18 @@ class ActivationStore {
     State state = State::kFilling;
     RecordUse use;
     Prefix parent;
+    bool is_response = false;
     int64_t children = 0;  // Records that go on from it.
     int64_t tokens = 0;    // With those of its parents.
     int64_t pins = 1;
     int64_t leases = 0;
     std::vector<std::string> hashes;  // Of the hash blocks that it holds itself.
     std::vector<RunRef> runs;
-    // [page index][layer], page index = position / 32 counted from parent.tokens.
+    // [page index - first_page()][layer], page index = position / 32.
     std::vector<std::vector<KvPage>> kv_pages;
-    uint64_t kv_generation = 0;  // Of all of them.
+    std::vector<uint64_t> kv_generations;  // The same without layers.
+
+    int64_t first_page() const { return parent.tokens / kKvPageTokens; }
   };
 
   explicit ActivationStore(StoreOptions options);
@@ -151,7 +158,9 @@ class ActivationStore {
   int64_t PagesOf(const Record& record) const;
   bool EvictOne();
   void Use(uint64_t record_id, int64_t now_us);
+  uint64_t Add(RecordIdentity identity, Prefix parent, int64_t now_us);
   void DescribePrefix(Prefix prefix, std::vector<RunDescriptor>& runs) const;
+  void Describe(const Record& record, std::vector<RunDescriptor>& runs) const;
   void Free(uint64_t record_id);
   std::optional<KvPage> AllocateKvPage(PagePool& pool);
   void SetGeneration(PageRun pages, uint64_t generation);

@@ -313,6 +313,66 @@ TEST(StoreTest, WhatServesAPrefixServesThoseItGoesOnFrom) {
   EXPECT_FALSE(store->Holds(stranger));
 }
 
+// The record of an answer to AddShared's prompt `prompt`, of `rows` rows, in blocks of 32.
+uint64_t AddResponse(ActivationStore& store, uint64_t prompt, int64_t prompt_tokens, int32_t family,
+                     int64_t rows) {
+  const uint64_t id = store.BeginResponse(prompt, 0);
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t position = prompt_tokens + row;
+    if (row == 0 || position % kKvPageTokens == 0) CHECK(store.AppendKvPages(id, position + 1));
+    if (row % 32 == 0) CHECK(store.AppendBlock({{id, position, 32, 32}}) != nullptr);
+  }
+  store.Seal(id, prompt_tokens + rows, HashBlocks({}, TokensOf(family, prompt_tokens + rows)));
+  store.Unpin(id);
+  return id;
+}
+
+TEST(StoreTest, AnAnswersRecordGoesOnFromItsWholePrompt) {
+  auto store = MakeStore(400);
+  const uint64_t prompt = *AddShared(*store, 1, 70);
+  const uint64_t answer = AddResponse(*store, prompt, 70, 1, 41);  // Up to token 111.
+  const auto lease = store->Lease(answer, 1);
+  ASSERT_TRUE(lease.ok()) << lease.status();
+  EXPECT_EQ(lease->tokens, 111);
+  std::vector<std::pair<int64_t, int64_t>> runs, head_rows;
+  for (const RunDescriptor& run : lease->runs) {
+    runs.push_back({run.first_position, run.rows});
+    const bool has_heads = !run.layers[2].empty();
+    head_rows.push_back(
+        {has_heads ? run.layers[2][0].first_row : 0, has_heads ? run.layers[2][0].rows : 0});
+  }
+  using Pairs = std::vector<std::pair<int64_t, int64_t>>;
+  EXPECT_EQ(runs, (Pairs{{0, 50}, {50, 20}, {70, 32}, {102, 9}}));
+  EXPECT_EQ(head_rows, (Pairs{{0, 0}, {19, 1}, {0, 32}, {0, 9}})) << "the prompt's last, and all";
+  // The third page, which holds the end of the prompt, is the answer's own.
+  ASSERT_EQ(lease->kv_pages.size(), 4u * kLayers);
+  const auto of_prompt = store->Lease(prompt, 1);
+  EXPECT_EQ(lease->kv_pages[1].offset, of_prompt->kv_pages[1].offset);
+  EXPECT_NE(lease->kv_pages[2].offset, of_prompt->kv_pages[2].offset);
+  EXPECT_EQ(lease->kv_pages[3].rows, 111 - 96);
+  store->EndSession(1);
+  EXPECT_EQ(store->EvictOlderThan(INT64_MAX), 2) << "first the answer, then its prompt";
+  store->CheckInvariants();
+}
+
+TEST(StoreTest, APromptGoesOnFromAnEarlierAnswer) {
+  auto store = MakeStore(400);
+  const uint64_t prompt = *AddShared(*store, 1, 70);
+  const uint64_t answer = AddResponse(*store, prompt, 70, 1, 61);  // Up to token 131.
+  const uint64_t next = *AddShared(*store, 1, 150);
+  const auto lease = store->Lease(next, 1);
+  EXPECT_EQ(lease->parent_record, answer);
+  EXPECT_EQ(lease->parent_tokens, 128);
+  std::vector<std::pair<int64_t, int64_t>> runs;
+  for (const RunDescriptor& run : lease->runs) {
+    runs.push_back({run.first_position, run.rows});
+    EXPECT_EQ(run.layers[2].size(), run.first_position == 128 ? 1u : 0u) << run.first_position;
+  }
+  using Pairs = std::vector<std::pair<int64_t, int64_t>>;
+  EXPECT_EQ(runs, (Pairs{{0, 50}, {50, 20}, {70, 32}, {102, 26}, {128, 22}}));
+  store->CheckInvariants();
+}
+
 // Random requests, leases and releases: I5 and the books hold after every call, and at the end
 // every page is free again.
 TEST(StoreTest, NoPageIsLostOrOwnedTwiceOverRandomSteps) {

@@ -63,12 +63,43 @@ class BackwardReferenceTest : public testing::TestWithParam<PassTestParam> {
     text_.adapter = adapter;
     TestForest forest(*model_, {text_}, &machine_);
     forest.Forward(0);
+    RunBackward(forest, trained_, options);
+  }
+
+  // The same with all after the third token as decode rows, as serving records answers.
+  void RunDecoded(const LoraAdapter* adapter, BackwardOptions options) {
+    constexpr int32_t kPromptRows = 3;
+    TestNode prompt = {-1, text_.tokens, {}, adapter};
+    TestNode answer = {0, text_.tokens, {}, adapter};
+    prompt.tokens.resize(kPromptRows);
+    answer.tokens.erase(answer.tokens.begin(), answer.tokens.begin() + kPromptRows);
+    std::vector<TrainedToken> trained;
+    for (const int32_t row : text_.head_rows) {
+      if (row < kPromptRows) prompt.head_rows.push_back(row);
+      if (row >= kPromptRows) answer.head_rows.push_back(row - kPromptRows);
+    }
+    const int64_t prompt_heads = static_cast<int64_t>(prompt.head_rows.size());
+    for (const TrainedToken& token : trained_) {
+      const bool of_prompt = token.head_row < prompt_heads;
+      trained.push_back(
+          {of_prompt ? 0 : 1, token.head_row - (of_prompt ? 0 : prompt_heads), token.token});
+    }
+    TestForest forest(*model_, {prompt, answer}, &machine_);
+    forest.Forward(0);
+    forest.ForwardTogether(1, 2, RowPhase::kDecode);
+    RunBackward(forest, trained, options);
+  }
+
+  void RunBackward(TestForest& forest, const std::vector<TrainedToken>& trained,
+                   BackwardOptions options) {
     const std::vector<BackwardNode> nodes = forest.Nodes();
     auto pass =
-        BackwardPass::Create(*model_, nodes, trained_, options, machine_.device, machine_.stream);
+        BackwardPass::Create(*model_, nodes, trained, options, machine_.device, machine_.stream);
     ASSERT_TRUE(pass.ok());
     (*pass)->Run(c_);
   }
+
+  void ExpectAdapterGradients(bool decoded);
 
   TestMachine machine_;
   const ModelConfig config_;
@@ -80,7 +111,7 @@ class BackwardReferenceTest : public testing::TestWithParam<PassTestParam> {
   std::vector<ReferenceTarget> targets_;
 };
 
-TEST_P(BackwardReferenceTest, AdapterGradients) {
+void BackwardReferenceTest::ExpectAdapterGradients(bool decoded) {
   ReferenceModel<std::complex<double>> reference(*model_, adapter_.get());
   ReferenceModel<std::complex<float>> naive(*model_, adapter_.get());
   const auto reference_tensors = reference.AdapterTensors();
@@ -91,7 +122,11 @@ TEST_P(BackwardReferenceTest, AdapterGradients) {
     AdapterGradients gradients(*adapter_);
     BackwardOptions options;
     options.adapter_gradients = &gradients;
-    Run(adapter_.get(), options);
+    if (decoded) {
+      RunDecoded(adapter_.get(), options);
+    } else {
+      Run(adapter_.get(), options);
+    }
     size_t i = 0;
     for (int64_t layer = 0; layer < config_.layers; ++layer) {
       for (const Linear linear : kLinears) {
@@ -108,6 +143,13 @@ TEST_P(BackwardReferenceTest, AdapterGradients) {
     EXPECT_EQ(i, reference_tensors.size());
   }
   errors.ExpectAtMostTwiceNaive();
+}
+
+TEST_P(BackwardReferenceTest, AdapterGradients) { ExpectAdapterGradients(/*decoded=*/false); }
+
+// What decode rows lose against others is within the same bound.
+TEST_P(BackwardReferenceTest, AdapterGradientsOverDecodeRows) {
+  ExpectAdapterGradients(/*decoded=*/true);
 }
 
 TEST_P(BackwardReferenceTest, FullGradients) {

@@ -85,7 +85,8 @@ void Batcher::Admit() {
 
 bool Batcher::Start(Sequence& sequence) {
   const bool first = sequence.revision == nullptr;
-  const bool may_record = first && options_.record_prompts && !sequence.request.no_train;
+  const bool may_record =
+      first && options_.record != RecordMode::kOff && !sequence.request.no_train;
   if (!Fits(sequence, may_record ? sequence.prompt_rows() : sequence.kv.record_tokens())) {
     return false;
   }
@@ -218,6 +219,7 @@ void Batcher::Fail(Sequence& sequence, const absl::Status& status) {
 }
 
 void Batcher::EndRecord(Sequence& sequence) {
+  responses_.Abort(sequence);
   switch (sequence.recording) {
     case Sequence::Recording::kNone:
       break;

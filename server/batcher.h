@@ -27,6 +27,7 @@
 #include "server/completion_stream.h"
 #include "server/fair_queue.h"
 #include "server/kv_forecast.h"
+#include "server/response_recorder.h"
 #include "server/retry_pushback.h"
 #include "server/scheduler.h"
 #include "server/sequence.h"
@@ -34,19 +35,26 @@
 
 namespace alchemist {
 
+enum class RecordMode {
+  kOff,
+  kPrefill,  // Prompts.
+  kAll,      // Answers, too.
+};
+
 struct BatcherOptions {
   int64_t running_max = 16;
   int64_t waiting_max = 256;
   SchedulerLimits scheduler;
-  bool record_prompts = true;
+  RecordMode record = RecordMode::kPrefill;
   bool prefix_cache = true;                // Prompts go on from recorded prefixes.
   int64_t reader_timeout_us = 30'000'000;  // A reader that takes nothing for this long is gone.
 };
 
-// A completion that ended by itself, for the log; `record_id` is 0 when nothing was recorded.
+// A completion that ended by itself, for the log. 0: not recorded.
 struct FinishedCompletion {
   CompletionRow row;
-  uint64_t record_id = 0;
+  uint64_t record_id = 0;           // Of the prompt.
+  uint64_t response_record_id = 0;  // Of the answer, which goes on from that of the prompt.
 };
 
 class Batcher {
@@ -68,7 +76,8 @@ class Batcher {
   // Since the start.
   struct Counters {
     int64_t recorded = 0, unrecorded = 0;  // Requests whose prompt was run.
-    int64_t refused = 0;                   // For want of room in the queue.
+    int64_t answers_recorded = 0;
+    int64_t refused = 0;  // For want of room in the queue.
     int64_t preempted = 0;
     int64_t prompt_tokens = 0, prefix_tokens = 0;  // Of admitted prompts; those found recorded.
   };
@@ -114,7 +123,7 @@ class Batcher {
   };
 
   Batcher(const BatcherOptions& options, Parts parts)
-      : options_(options), parts_(std::move(parts)) {}
+      : options_(options), parts_(std::move(parts)), responses_(parts_.layout, parts_.store) {}
 
   // ---- Who runs: batcher.cc. Pages are those of all layers. ----
   int64_t pages_total() const { return parts_.store->serving_kv_pages() / parts_.layout->layers(); }
@@ -151,7 +160,8 @@ class Batcher {
   const BatcherOptions options_;
   const Parts parts_;
   std::optional<ForwardScratch> scratch_;  // Always there after Create.
-  Buffer logits_;                          // [running_max, vocab] f32
+  ResponseRecorder responses_;
+  Buffer logits_;  // [running_max, vocab] f32
   FairQueue<SequencePtr> waiting_;
   std::vector<SequencePtr> running_;  // In order of admission.
   LengthForecast lengths_;

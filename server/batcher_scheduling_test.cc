@@ -18,10 +18,12 @@ namespace {
 constexpr int64_t kLayers = 3;  // Of the test model.
 constexpr int64_t kAnswerTokens = 60;
 
-TestServingOptions Options(int64_t kv_pages, bool record) {
+constexpr RecordMode kRecordModes[] = {RecordMode::kOff, RecordMode::kPrefill, RecordMode::kAll};
+
+TestServingOptions Options(int64_t kv_pages, RecordMode record) {
   TestServingOptions options;
   options.serving_kv_pages = kv_pages * kLayers;
-  options.batcher.record_prompts = record;
+  options.batcher.record = record;
   options.batcher.scheduler.rows_per_step = 64;
   return options;
 }
@@ -43,8 +45,23 @@ void TeachShortAnswers(TestServing& serving) {
   serving.finished().clear();
 }
 
+// The record of the answer that `other` gave to the same prompt has the same bytes.
+void ExpectSameAnswerRecord(TestServing& serving, const FinishedCompletion& finished,
+                            TestServing& other, const std::string& what) {
+  for (const FinishedCompletion& wanted : other.finished()) {
+    if (wanted.row.prompt_tokens != finished.row.prompt_tokens) continue;
+    ASSERT_NE(finished.response_record_id, 0u) << what;
+    ASSERT_NE(wanted.response_record_id, 0u) << what;
+    EXPECT_TRUE(serving.RecordBytes(finished.response_record_id) ==
+                other.RecordBytes(wanted.response_record_id))
+        << what << ", prompt of " << finished.row.prompt_tokens.size();
+    return;
+  }
+  FAIL() << what << ": the other has no such answer";
+}
+
 TEST(BatcherSchedulingTest, APreemptedRequestGetsTheBitsItWouldHaveGot) {
-  for (const bool record : {false, true}) {
+  for (const RecordMode record : kRecordModes) {
     for (const int64_t kv_pages : {3, 4, 6}) {
       TestServing roomy(Options(100, record));
       TestServing serving(Options(kv_pages, record));
@@ -59,7 +76,7 @@ TEST(BatcherSchedulingTest, APreemptedRequestGetsTheBitsItWouldHaveGot) {
       }
       roomy.RunAll();
       serving.RunAll();
-      const std::string what = absl::StrCat(kv_pages, " pages, record ", record);
+      const std::string what = absl::StrCat(kv_pages, " pages, record ", static_cast<int>(record));
       EXPECT_EQ(roomy.batcher().counters().preempted, 0);
       EXPECT_GT(serving.batcher().counters().preempted, 0) << what;
       for (size_t i = 0; i < wanted.size(); ++i) {
@@ -69,15 +86,50 @@ TEST(BatcherSchedulingTest, APreemptedRequestGetsTheBitsItWouldHaveGot) {
         EXPECT_EQ(b.text, a.text) << what;
         ExpectSameBits(what.c_str(), b.log_probs, a.log_probs);
         EXPECT_EQ(b.ends, 1) << what;
-        EXPECT_EQ(b.end.recorded, record) << what;
+        EXPECT_EQ(b.end.recorded, record != RecordMode::kOff) << what;
+      }
+      if (record == RecordMode::kAll) {
+        ASSERT_EQ(serving.finished().size(), wanted.size());
+        for (const FinishedCompletion& finished : serving.finished()) {
+          ExpectSameAnswerRecord(serving, finished, roomy, what);
+        }
       }
       serving.ExpectIdle();
     }
   }
 }
 
+// A long answer is resumed over several steps, while one that was admitted after it decodes.
+TEST(BatcherSchedulingTest, AnAnswerThatIsResumedDisturbsNoOthersRecord) {
+  TestServing roomy(Options(100, RecordMode::kAll));
+  TestServing serving(Options(8, RecordMode::kAll));
+  TeachShortAnswers(serving);
+  std::vector<CompletionRequest> requests;
+  for (const int64_t rows : {1, 2, 3}) requests.push_back(roomy.Request(rows, rows < 3 ? 150 : 40));
+  for (TestServing* each : {&roomy, &serving}) {
+    std::vector<std::shared_ptr<CompletionStream>> streams;
+    for (const CompletionRequest& request : requests) {
+      if (request.max_tokens == 40) {  // Comes when the second one waits again.
+        while (each == &serving && each->batcher().counters().preempted == 0) {
+          ASSERT_TRUE(each->batcher().RunStep());
+          for (const auto& stream : streams) TestServing::AnswerOf(*stream);
+        }
+      }
+      streams.push_back(each->Add(request));
+    }
+    while (each->batcher().RunStep()) {
+      for (const auto& stream : streams) TestServing::AnswerOf(*stream);
+    }
+    each->ExpectIdle();
+  }
+  ASSERT_EQ(serving.finished().size(), 3u);
+  for (const FinishedCompletion& finished : serving.finished()) {
+    ExpectSameAnswerRecord(serving, finished, roomy, "resumed");
+  }
+}
+
 TEST(BatcherSchedulingTest, RequestsRunTogetherWhenTheForecastSaysThatTheyFit) {
-  TestServing serving(Options(6, /*record=*/false));
+  TestServing serving(Options(6, RecordMode::kOff));
   for (int i = 0; i < 3; ++i) serving.Add(serving.Request(10, 150));
   ASSERT_TRUE(serving.batcher().RunStep());
   EXPECT_EQ(serving.batcher().running(), 1) << "nothing is known of answers: 5 pages each";
@@ -89,7 +141,7 @@ TEST(BatcherSchedulingTest, RequestsRunTogetherWhenTheForecastSaysThatTheyFit) {
 }
 
 TEST(BatcherSchedulingTest, ALongPromptTakesNoStepFromRunningAnswers) {
-  TestServing serving(Options(100, /*record=*/true));
+  TestServing serving(Options(100, RecordMode::kPrefill));
   const auto answer = serving.Add(serving.Request(5, 50));
   ASSERT_TRUE(serving.batcher().RunStep());
   serving.Add(serving.Request(200, 5));
@@ -101,7 +153,7 @@ TEST(BatcherSchedulingTest, ALongPromptTakesNoStepFromRunningAnswers) {
 }
 
 TEST(BatcherSchedulingTest, TenantsShareAndPrioritiesAreATenantsOwn) {
-  TestServingOptions options = Options(100, /*record=*/false);
+  TestServingOptions options = Options(100, RecordMode::kOff);
   options.batcher.running_max = 1;
   TestServing serving(options);
   const auto add = [&](const char* tenant, int32_t priority, int64_t rows) {
@@ -121,7 +173,7 @@ TEST(BatcherSchedulingTest, TenantsShareAndPrioritiesAreATenantsOwn) {
 }
 
 TEST(BatcherSchedulingTest, AFullQueueSaysWhenToComeBack) {
-  TestServingOptions options = Options(100, /*record=*/false);
+  TestServingOptions options = Options(100, RecordMode::kOff);
   options.batcher.running_max = 1;
   options.batcher.waiting_max = 3;
   TestServing serving(options);
@@ -148,7 +200,7 @@ TEST(BatcherSchedulingTest, AFullQueueSaysWhenToComeBack) {
 }
 
 TEST(BatcherSchedulingTest, AbortEndsWhatATenantHasRunningOrWaiting) {
-  TestServingOptions options = Options(100, /*record=*/true);
+  TestServingOptions options = Options(100, RecordMode::kPrefill);
   options.batcher.running_max = 2;
   TestServing serving(options);
   std::vector<std::shared_ptr<CompletionStream>> streams;
@@ -178,7 +230,7 @@ TEST(BatcherSchedulingTest, AbortEndsWhatATenantHasRunningOrWaiting) {
 }
 
 TEST(BatcherSchedulingTest, AReaderThatTakesNothingLosesItsPlace) {
-  TestServingOptions options = Options(10, /*record=*/true);
+  TestServingOptions options = Options(10, RecordMode::kPrefill);
   TestServing serving(options);
   const auto slow = serving.Add(serving.Request(10, 150));
   serving.RunAll();
@@ -248,9 +300,8 @@ void ReadAnswers(std::map<std::string, Client>& clients, int64_t* ended) {
 }
 
 // Steps of random traffic over few pages: no page is lost or owned twice, and every request ends.
-TEST(BatcherSchedulingTest, RandomTrafficLosesNoPageAndNoRequest) {
-  constexpr int64_t kSteps = 100'000;
-  TestServingOptions options = Options(9, /*record=*/true);
+void RunRandomTraffic(RecordMode record, int64_t steps) {
+  TestServingOptions options = Options(9, record);
   options.record_pages = 600;
   options.batcher.running_max = 6;
   options.batcher.waiting_max = 8;
@@ -259,7 +310,7 @@ TEST(BatcherSchedulingTest, RandomTrafficLosesNoPageAndNoRequest) {
   Random random(7);
   std::map<std::string, Client> clients;
   int64_t accepted = 0, ended = 0;
-  for (int64_t step = 0; step < kSteps; ++step) {
+  for (int64_t step = 0; step < steps; ++step) {
     if (random.Below(3) == 0) {
       const size_t before = clients.size();
       ActAtRandom(serving, random, clients);
@@ -278,11 +329,23 @@ TEST(BatcherSchedulingTest, RandomTrafficLosesNoPageAndNoRequest) {
   ReadAnswers(clients, &ended);
   EXPECT_TRUE(clients.empty()) << clients.size() << " requests never ended";
   EXPECT_EQ(ended, accepted);
-  EXPECT_GT(accepted, kSteps / 50);
-  EXPECT_GT(serving.batcher().counters().preempted, 50);
-  EXPECT_GT(serving.batcher().counters().refused, 100);
-  EXPECT_GT(serving.batcher().counters().prefix_tokens, 10'000);
+  EXPECT_GT(accepted, steps / 50);
+  const Batcher::Counters& counters = serving.batcher().counters();
+  EXPECT_GT(counters.preempted, steps / 2'000);
+  EXPECT_GT(counters.refused, steps / 1'000);
+  EXPECT_GT(counters.prefix_tokens, steps / 10);
+  EXPECT_EQ(counters.answers_recorded > 0, record == RecordMode::kAll);
   serving.ExpectIdle();
+  serving.store().EvictOlderThan(INT64_MAX);
+  EXPECT_EQ(serving.store().ledger().records, 0) << "somebody holds a record";
+}
+
+TEST(BatcherSchedulingTest, RandomTrafficLosesNoPageAndNoRequest) {
+  RunRandomTraffic(RecordMode::kPrefill, 100'000);
+}
+
+TEST(BatcherSchedulingTest, NorWhenAnswersAreRecordedToo) {
+  RunRandomTraffic(RecordMode::kAll, 30'000);
 }
 
 }  // namespace

@@ -41,6 +41,7 @@ void Batcher::RunPlan(const StepPlan& plan) {
   for (const auto& [sequence, rows, wants_head] : decodes) {
     CHECK(sequence->kv.Extend(sequence->rows_done + rows)) << "the plan made room";
     step.decode_rows += rows;
+    if (rows == sequence->rows_left()) responses_.MakeRoom(*sequence);
     AddPart(decode, *sequence, rows);
   }
   for (const auto& [sequence, rows, wants_head] : prompts) {
@@ -109,22 +110,26 @@ void Batcher::RunGroup(StepGroup& group) {
   if (group.parts.empty()) return;
   ForwardGroup& forward = group.forward;
   const int64_t head_rows = static_cast<int64_t>(forward.head_rows.size());
+  const bool decodes = forward.phase == RowPhase::kDecode;
+  std::vector<Sequence*> sequences;
+  for (const StepGroup::Part& part : group.parts) sequences.push_back(part.sequence);
   scratch_->FillUnrecorded(forward);
   ForwardEmbedding(*parts_.model, forward, *parts_.stream);
   for (int64_t layer = 0; layer < parts_.layout->layers(); ++layer) {
     ForwardLayer(*parts_.model, layer, forward, *scratch_, *parts_.stream);
+    if (decodes) responses_.CopyLayer(layer, forward, sequences);
     parts_.poll();
   }
   const TensorView logits = logits_.View(DType::kF32, head_rows, parts_.model->config().vocab);
   if (head_rows > 0) ForwardLogits(*parts_.model, forward, *scratch_, logits, *parts_.stream);
   int64_t head_row = 0;
-  const bool decodes = forward.phase == RowPhase::kDecode;
   for (const StepGroup::Part& part : group.parts) {
     Sequence& sequence = *part.sequence;
     sequence.rows_done += part.rows;
     waiting_.Charge(sequence.request.tenant,
                     part.rows * (decodes ? kAnswerTokenCost : kPromptTokenCost));
     if (!decodes && sequence.prompt_rows_left() == 0) AfterPrompt(sequence);
+    if (decodes && part.wants_head) responses_.RowDone(sequence);
     if (part.wants_head) TakeToken(sequence, logits.Row<float>(head_row++));
   }
 }
@@ -136,6 +141,9 @@ void Batcher::AfterPrompt(Sequence& sequence) {
     sequence.recording = Sequence::Recording::kSealed;
     KILL_POINT("server.record_sealed");
     ++counters_.recorded;
+    if (options_.record == RecordMode::kAll) {
+      responses_.Begin(sequence, parts_.clock->MonotonicUs());
+    }
   } else if (sequence.output.empty()) {
     ++counters_.unrecorded;
   }
@@ -177,6 +185,12 @@ void Batcher::Finish(Sequence& sequence, FinishReason reason) {
   end.recorded = sequence.recording == Sequence::Recording::kSealed;
   FinishedCompletion finished;
   finished.record_id = end.recorded ? sequence.record_id : 0;
+  const uint64_t response_record_id = sequence.response.record_id;
+  if (responses_.Seal(sequence, IdentityOf(sequence))) {
+    finished.response_record_id = response_record_id;
+    sequence.response = {};
+    ++counters_.answers_recorded;
+  }
   CompletionRow& row = finished.row;
   row.completion_id = end.completion_id;
   row.tenant = sequence.request.tenant;

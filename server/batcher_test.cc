@@ -17,7 +17,7 @@ constexpr int64_t kAnswerTokens = 12;
 TestServingOptions Options(int64_t rows_per_step, bool record) {
   TestServingOptions options;
   options.batcher.scheduler.rows_per_step = rows_per_step;
-  options.batcher.record_prompts = record;
+  options.batcher.record = record ? RecordMode::kPrefill : RecordMode::kOff;
   return options;
 }
 

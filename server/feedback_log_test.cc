@@ -46,12 +46,12 @@ TEST(FeedbackLogTest, MakesItsDirectoryAndAFileThatOnlyItsOwnerReads) {
 TEST(FeedbackLogTest, RefusesANewerOlderOrForeignFile) {
   const std::string newer = FreshDirectory();
   OpenLog(newer);
-  Edit(newer, "PRAGMA user_version = 4");
+  Edit(newer, "PRAGMA user_version = 5");
   EXPECT_EQ(OpenStatus(newer).code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(OpenStatus(newer).message()), HasSubstr("version 4"));
-  Edit(newer, "PRAGMA user_version = 2");
+  EXPECT_THAT(std::string(OpenStatus(newer).message()), HasSubstr("version 5"));
+  Edit(newer, "PRAGMA user_version = 3");
   EXPECT_EQ(OpenStatus(newer).code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(OpenStatus(newer).message()), HasSubstr("version 2"));
+  EXPECT_THAT(std::string(OpenStatus(newer).message()), HasSubstr("version 3"));
 
   const std::string foreign = FreshDirectory();
   Edit(foreign, "CREATE TABLE other (x)");

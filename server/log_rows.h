@@ -119,6 +119,7 @@ struct StepTokens {
   int64_t replay_reused = 0;
   int64_t replay_recomputed = 0;
   int64_t response_run = 0;
+  int64_t response_reused = 0;
   friend bool operator==(const StepTokens&, const StepTokens&) = default;
 };
 

@@ -7,7 +7,7 @@
 namespace alchemist {
 namespace {
 
-constexpr int64_t kVersion = 3;  // As in the last line of kTables.
+constexpr int64_t kVersion = 4;  // As in the last line of kTables.
 
 // Digests are lower-case hex. Tokens are int32, log-probs float32, both little-endian.
 constexpr char kTables[] = R"sql(
@@ -120,10 +120,11 @@ CREATE TABLE steps (
   replay_reused INTEGER NOT NULL,
   replay_recomputed INTEGER NOT NULL,
   response_run INTEGER NOT NULL,
+  response_reused INTEGER NOT NULL,
   recorded_unix_us INTEGER NOT NULL
 ) STRICT;
 
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 )sql";
 
 absl::StatusOr<int64_t> QueryInt64(SqliteDatabase* database, const char* sql) {

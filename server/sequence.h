@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "activation_store/block.h"
 #include "activation_store/prefix_index.h"
+#include "activation_store/store.h"
 #include "server/completion.h"
 #include "server/completion_stream.h"
 #include "server/output_text.h"
@@ -17,6 +19,14 @@
 #include "server/served_revision.h"
 
 namespace alchemist {
+
+// The record of an answer in the making.
+struct ResponseRecording {
+  uint64_t record_id = 0;                        // 0: none.
+  int64_t rows = 0;                              // Recorded so far.
+  const Block* block = nullptr;                  // Of the last rows.
+  const std::vector<KvPage>* kv_page = nullptr;  // By layer; of the last rows.
+};
 
 struct Sequence {
   enum class Recording {
@@ -47,6 +57,7 @@ struct Sequence {
   OutputText text;
   uint64_t record_id = 0;
   Recording recording = Recording::kNone;
+  ResponseRecording response;
   std::vector<std::string> hashes;  // Of the prompt's hash blocks, once it was admitted.
   Prefix prefix;                    // What was there when it was admitted, and is not run.
   bool prefix_pinned = false;       // By itself, and not through its record.

@@ -45,7 +45,9 @@ ABSL_FLAG(int64_t, device_bytes, int64_t{1} << 30, "Size of the arena.");
 ABSL_FLAG(int64_t, serving_kv_bytes, int64_t{256} << 20,
           "Part of the arena reserved for the K/V of running requests; the rest is for records.");
 ABSL_FLAG(int, threads, 0, "Compute threads; 0: one per core.");
-ABSL_FLAG(std::string, record, "prefill", "What is recorded for training: prefill or off.");
+ABSL_FLAG(std::string, record, "prefill",
+          "What is recorded for training: prefill (prompts), all (answers, too: then training runs "
+          "no forward for them), or off.");
 ABSL_FLAG(bool, prefix_cache, true,
           "A prompt that begins as an earlier one of its tenant and revision goes on from that "
           "one's record instead of being run from its start.");
@@ -110,6 +112,15 @@ bool IsLoopback(const std::string& address) {
          address.rfind("[::1]:", 0) == 0;
 }
 
+absl::StatusOr<RecordMode> RecordModeFromFlag() {
+  const std::string record = absl::GetFlag(FLAGS_record);
+  if (record == "off") return RecordMode::kOff;
+  if (record == "prefill") return RecordMode::kPrefill;
+  if (record == "all") return RecordMode::kAll;
+  return absl::InvalidArgumentError(
+      absl::StrCat("--record: must be prefill, all or off; it is ", record));
+}
+
 absl::StatusOr<ServerOptions> OptionsFromFlags() {
   ServerOptions options;
   for (const auto& [name, value] : std::vector<std::pair<const char*, std::string>>{
@@ -128,10 +139,6 @@ absl::StatusOr<ServerOptions> OptionsFromFlags() {
            {"device_bytes", absl::GetFlag(FLAGS_device_bytes)}}) {
     RETURN_IF_ERROR(CheckPositive(name, value));
   }
-  const std::string record = absl::GetFlag(FLAGS_record);
-  if (record != "prefill" && record != "off") {
-    return absl::InvalidArgumentError("--record: must be prefill or off");
-  }
   char* const resolved = realpath(absl::GetFlag(FLAGS_model).c_str(), nullptr);
   if (resolved == nullptr) return ErrnoStatus("--model", absl::GetFlag(FLAGS_model));
   options.model_directory = resolved;
@@ -148,7 +155,7 @@ absl::StatusOr<ServerOptions> OptionsFromFlags() {
   options.loop.batcher.running_max = absl::GetFlag(FLAGS_running_max);
   options.loop.batcher.waiting_max = absl::GetFlag(FLAGS_waiting_max);
   options.loop.batcher.scheduler.rows_per_step = absl::GetFlag(FLAGS_rows_per_step);
-  options.loop.batcher.record_prompts = record == "prefill";
+  ASSIGN_OR_RETURN(options.loop.batcher.record, RecordModeFromFlag());
   options.loop.batcher.prefix_cache = absl::GetFlag(FLAGS_prefix_cache);
   ASSIGN_OR_RETURN(
       options.loop.record_ttl_us,

@@ -120,7 +120,7 @@ void ServingLoop::Tick() {
 // The row is queued for the log before the client hears of the completion, so that feedback, which
 // goes through the same queue, finds it.
 void ServingLoop::OnFinished(FinishedCompletion finished) {
-  feed_->OnFinished(finished.row.completion_id, finished.record_id);
+  feed_->OnFinished(finished.row.completion_id, {finished.record_id, finished.response_record_id});
   const std::string id = finished.row.completion_id;
   const absl::Status posted = parts_.log->Post(
       [row = std::move(finished.row)](FeedbackLog& log) { return log.completions().Add(row); },

@@ -13,7 +13,7 @@ StepRow TestStep(int64_t step) {
   row.step = step;
   row.loss = 0.5;
   row.update_norm = 0.25;
-  row.tokens = {1, 2, 3, 4, 5, 6, 7, 8};
+  row.tokens = {1, 2, 3, 4, 5, 6, 7, 8, 9};
   row.recorded_unix_us = 99;
   return row;
 }
@@ -40,13 +40,14 @@ TEST(StepTableTest, SumsUpWhatTheSurvivingCheckpointsHold) {
   EXPECT_EQ(Totals(log.get()).steps, 12);
   ASSERT_TRUE(Transact(log.get(), [](FeedbackLog& l) { return l.steps().RestartFrom(8); }).ok());
   EXPECT_EQ(Totals(log.get()).steps, 8);
-  EXPECT_EQ(Totals(log.get()).tokens, (StepTokens{2, 4, 6, 8, 10, 12, 14, 16}));
+  EXPECT_EQ(Totals(log.get()).tokens, (StepTokens{2, 4, 6, 8, 10, 12, 14, 16, 18}));
   // Only the books changed since: the step is reported once more.
   StepRow again = TestStep(8);
   again.tokens = {};
   again.tokens.response_run = 1;
+  again.tokens.response_reused = 8;
   ASSERT_TRUE(Record(log.get(), again).ok());
-  EXPECT_EQ(Totals(log.get()).tokens, (StepTokens{2, 4, 6, 8, 10, 12, 14, 17}));
+  EXPECT_EQ(Totals(log.get()).tokens, (StepTokens{2, 4, 6, 8, 10, 12, 14, 17, 26}));
 }
 
 TEST(StepTableTest, RefusesWhatIsNotFinite) {

@@ -346,7 +346,10 @@ void TrainerFeed::FetchReplay(const v1::ItemRequest& request) {
 void TrainerFeed::AttachRecord(const std::string& completion_id, v1::FeedbackItem& item) {
   const auto it = records_.find(completion_id);
   if (it == records_.end() || !session_.MayLease()) return;
-  const absl::StatusOr<RecordDescriptor> lease = parts_.store->Lease(it->second, session_.epoch());
+  const auto& [prompt, response] = it->second;
+  const bool with_answer = !item.is_correction() && parts_.store->Holds(response);
+  const absl::StatusOr<RecordDescriptor> lease =
+      parts_.store->Lease(with_answer ? response : prompt, session_.epoch());
   if (!lease.ok()) {
     records_.erase(it);
     return;
@@ -420,7 +423,8 @@ void TrainerFeed::OnProgress(const v1::Progress& progress) {
   row.tokens = {t.first_pass_prompt_reused(), t.first_pass_prompt_recomputed(),
                 t.first_pass_beyond_drift(),  t.later_pass_reused(),
                 t.later_pass_recomputed(),    t.replay_reused(),
-                t.replay_recomputed(),        t.response_run()};
+                t.replay_recomputed(),        t.response_run(),
+                t.response_reused()};
   row.recorded_unix_us = parts_.clock->WallUs();
   const absl::Status posted = parts_.log->Post(
       [row, passes = ProgressOf(progress.passes()),
@@ -448,6 +452,7 @@ void TrainerFeed::Restore(const StepTotals& totals) {
   tokens_.set_replay_reused(t.replay_reused);
   tokens_.set_replay_recomputed(t.replay_recomputed);
   tokens_.set_response_run(t.response_run);
+  tokens_.set_response_reused(t.response_reused);
 }
 
 void TrainerFeed::AddTokens(const v1::TokensRun& t) {
@@ -462,18 +467,20 @@ void TrainerFeed::AddTokens(const v1::TokensRun& t) {
   tokens_.set_replay_reused(tokens_.replay_reused() + t.replay_reused());
   tokens_.set_replay_recomputed(tokens_.replay_recomputed() + t.replay_recomputed());
   tokens_.set_response_run(tokens_.response_run() + t.response_run());
+  tokens_.set_response_reused(tokens_.response_reused() + t.response_reused());
 }
 
-void TrainerFeed::OnFinished(const std::string& completion_id, uint64_t record_id) {
-  if (record_id == 0) return;
-  records_[completion_id] = record_id;
+void TrainerFeed::OnFinished(const std::string& completion_id, const CompletionRecords& records) {
+  if (records.prompt == 0) return;
+  records_[completion_id] = records;
   if (static_cast<int64_t>(records_.size()) > 2 * records_swept_size_) ForgetLostRecords();
 }
 
 // Evicted records leave their completion's entry behind; sweeping when the table has doubled bounds
 // it.
 void TrainerFeed::ForgetLostRecords() {
-  std::erase_if(records_, [&](const auto& entry) { return !parts_.store->Holds(entry.second); });
+  std::erase_if(records_,
+                [&](const auto& entry) { return !parts_.store->Holds(entry.second.prompt); });
   records_swept_size_ = std::max<int64_t>(1024, static_cast<int64_t>(records_.size()));
 }
 
@@ -492,7 +499,7 @@ void TrainerFeed::SetPaused(bool paused) {
 
 bool TrainerFeed::HoldsRecord(const std::string& completion_id) const {
   const auto it = records_.find(completion_id);
-  return it != records_.end() && parts_.store->Holds(it->second);
+  return it != records_.end() && parts_.store->Holds(it->second.prompt);
 }
 
 v1::TrainerState TrainerFeed::state() const {

@@ -32,6 +32,12 @@ namespace alchemist {
 using LinkOutbox = BoundedQueue<v1::ServerMessage>;
 inline constexpr int64_t kLinkOutboxMax = 4096;
 
+// What is recorded of a completion; 0: nothing.
+struct CompletionRecords {
+  uint64_t prompt = 0;
+  uint64_t response = 0;  // Goes on from that of the prompt.
+};
+
 class TrainerFeed {
  public:
   struct Parts {
@@ -62,7 +68,7 @@ class TrainerFeed {
   void OnLinkEnd(uint64_t session_epoch);
   void Tick();
 
-  void OnFinished(const std::string& completion_id, uint64_t record_id);
+  void OnFinished(const std::string& completion_id, const CompletionRecords& records);
   void OnFeedbackCommitted() { more_in_log_ = true; }
   void OnRollback();
   void SetPaused(bool paused);
@@ -111,7 +117,8 @@ class TrainerFeed {
   uint64_t stale_messages_ = 0;
   v1::TokenCounts tokens_;
   int64_t steps_ = 0;
-  std::unordered_map<std::string, uint64_t> records_;  // By completion id; some may be evicted.
+  // By completion id; some may be evicted.
+  std::unordered_map<std::string, CompletionRecords> records_;
   int64_t records_swept_size_ = 1024;
 };
 

@@ -285,6 +285,30 @@ TEST_F(TrainerFeedTest, AQuarterOfAReplayBatchAreCorrectionsThatAreDone) {
   EXPECT_EQ(Next().replay_batch().items_size(), 2) << "the corrections are rolled back";
 }
 
+TEST_F(TrainerFeedTest, ARatedAnswersRecordIsLeasedOfACorrectedOneItsPromptsAlone) {
+  AddFeedback("rated");
+  AddFeedback("without");
+  const CompletionRecords rated = AddRecordWithAnswer("of-rated");
+  const CompletionRecords without = AddRecordWithAnswer("of-without");
+  const CompletionRecords corrected = AddRecordWithAnswer("of-corrected");
+  const absl::Status added = InLog([&](FeedbackLog& log) -> absl::Status {
+    RETURN_IF_ERROR(log.completions().Add(TestCompletion("of-corrected")));
+    return log.feedback().Add(TestCorrection("corrected", "of-corrected", "right")).status();
+  });
+  ASSERT_TRUE(added.ok()) << added;
+  Activate(5);
+  // The answer's record of one is evicted, its prompt's is held.
+  ASSERT_TRUE(store_->Lease(rated.response, 5).ok());
+  ASSERT_TRUE(store_->Lease(corrected.response, 5).ok());
+  ASSERT_TRUE(store_->Lease(without.prompt, 5).ok());
+  clock_.AdvanceUs(1);
+  ASSERT_EQ(store_->EvictOlderThan(clock_.MonotonicUs()), 1);
+  Ask(5, 3);
+  EXPECT_EQ(Next().item().record().record_id(), rated.response);
+  EXPECT_EQ(Next().item().record().record_id(), without.prompt);
+  EXPECT_EQ(Next().item().record().record_id(), corrected.prompt);
+}
+
 TEST_F(TrainerFeedTest, AnItemWhoseRecordIsGoneIsSentWithoutIt) {
   AddFeedback("a");
   AddRecord("of-a");

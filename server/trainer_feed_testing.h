@@ -164,8 +164,19 @@ class TrainerFeedTest : public testing::Test {
     CHECK(store_->AppendBlock({{id, 0, 3, 1}}) != nullptr);
     store_->Seal(id, 3, {});
     store_->Unpin(id);
-    feed_->OnFinished(completion_id, id);
+    feed_->OnFinished(completion_id, {.prompt = id});
     return id;
+  }
+  // The completion's prompt and its answer.
+  CompletionRecords AddRecordWithAnswer(const std::string& completion_id) {
+    CompletionRecords records = {.prompt = AddRecord(completion_id)};
+    records.response = store_->BeginResponse(records.prompt, 0);
+    CHECK(store_->AppendKvPages(records.response, 5));
+    CHECK(store_->AppendBlock({{records.response, 3, 2, 2}}) != nullptr);
+    store_->Seal(records.response, 5, {});
+    store_->Unpin(records.response);
+    feed_->OnFinished(completion_id, records);
+    return records;
   }
 
   // A candidate as the trainer writes it: the serving weights, moved.

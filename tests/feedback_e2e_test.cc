@@ -301,6 +301,47 @@ TEST_F(FeedbackE2eTest, FeedbackWithoutItsRecordIsTrainedByRunningThePrompt) {
   EXPECT_EQ(daemons_.client().GetStatus()->tokens().first_pass_prompt_recomputed(), 200);
 }
 
+// --record=all: a rated answer is trained without any forward pass; of a corrected one only the
+// prompt was recorded.
+TEST_F(FeedbackE2eTest, ARecordedAnswerIsTrainedWithoutAForwardPass) {
+  ASSERT_OK(daemons_.StartServer({.flags = {"--record=all"}}));
+  ASSERT_OK(daemons_.StartTrainer({.flags = {"--passes=1", "--replay_items=0"}}));
+  ASSERT_OK(daemons_.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
+  const auto answer = daemons_.client().Complete(GreedyRequest(TestPrompt(70, 1), 40));
+  ASSERT_OK(answer);
+  const int64_t rows = answer->final.usage().completion_tokens() - 1;
+  const std::string rated =
+      Submit(RatingOf(answer->final.completion_id(), "rated", 1), v1::DISPOSITION_RECORD_HELD);
+  ASSERT_OK(daemons_.WaitForServed({rated}));
+  const auto after_rating = daemons_.client().GetStatus();
+  ASSERT_OK(after_rating);
+  EXPECT_EQ(after_rating->tokens().response_reused(), rows) << "what is run is its replay";
+  EXPECT_EQ(after_rating->tokens().first_pass_prompt_reused(), 70);
+
+  const std::string corrected =
+      Submit(CorrectionOf(Complete(2), "corrected", "right"), v1::DISPOSITION_RECORD_HELD);
+  ASSERT_OK(daemons_.WaitForServed({corrected}));
+  const auto after_correction = daemons_.client().GetStatus();
+  ASSERT_OK(after_correction);
+  EXPECT_EQ(after_correction->tokens().response_reused(), rows);
+  EXPECT_GT(after_correction->tokens().response_run(), 0);
+  EXPECT_EQ(after_correction->tokens().first_pass_prompt_reused(), 70 + 40);
+  ASSERT_OK(daemons_.StopTrainer());
+  EXPECT_OK(daemons_.WaitUntilNothingIsHeld());
+}
+
+TEST_F(FeedbackE2eTest, FeedbackOnWhatWasNotToBeTrainedIsNotFound) {
+  ASSERT_OK(daemons_.StartServer());
+  v1::CompleteRequest request = GreedyRequest(TestPrompt(70, 1), 4);
+  request.set_no_train(true);
+  const auto answer = daemons_.client().Complete(request);
+  ASSERT_OK(answer);
+  EXPECT_FALSE(answer->final.recorded());
+  EXPECT_EQ(SubmitStatus(RatingOf(answer->final.completion_id(), "key", 1)).code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(daemons_.client().GetStatus()->records(), 0);
+}
+
 TEST_F(FeedbackE2eTest, FeedbackWaitsForATrainerAndSurvivesRestarts) {
   ASSERT_OK(daemons_.StartServer());
   std::vector<std::string> ids;

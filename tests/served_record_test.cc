@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@
 #include "model/pass_testing.h"
 #include "server/batcher_testing.h"
 #include "server/link_messages.h"
-#include "trainer/prompt_record.h"
+#include "trainer/record_view.h"
 #include "trainer/training_step.h"
 
 namespace alchemist {
@@ -52,7 +53,9 @@ class Lending {
   v1::RecordRef Lend(const CompletionRequest& request) {
     serving_.Add(request);
     serving_.RunAll();
-    const uint64_t record = serving_.finished().back().record_id;
+    return Lease(serving_.finished().back().record_id);
+  }
+  v1::RecordRef Lease(uint64_t record) {
     const auto lease = serving_.store().Lease(record, kEpoch);
     CHECK(lease.ok()) << lease.status();
     const std::string bytes = ToMessage(*lease).SerializeAsString();
@@ -60,8 +63,14 @@ class Lending {
     CHECK(message.ParseFromString(bytes));
     return message;
   }
-  absl::StatusOr<PromptRecord> Map(const v1::RecordRef& message, int64_t rows) const {
-    return MapServedRecord(*reader_, DescriptorOf(message), serving_.layout(), rows);
+  absl::StatusOr<RecordView> Map(const v1::RecordRef& message, int64_t rows) const {
+    ASSIGN_OR_RETURN(ServedRecord record, MapWithAnswer(message, rows, /*response_rows=*/0));
+    return std::move(record.prompt);
+  }
+  absl::StatusOr<ServedRecord> MapWithAnswer(const v1::RecordRef& message, int64_t prompt_rows,
+                                             int64_t response_rows) const {
+    return MapServedRecord(*reader_, DescriptorOf(message), serving_.layout(), prompt_rows,
+                           response_rows);
   }
   TestServing& serving() { return serving_; }
   const StoreReader& reader() const { return *reader_; }
@@ -91,7 +100,7 @@ std::vector<float> FlattenKv(const std::vector<KvRun>& runs, bool keys) {
   return Flatten(half);
 }
 
-void ExpectSameRecord(const PromptRecord& got, const PromptRecord& own, const std::string& what) {
+void ExpectSameRecord(const RecordView& got, const RecordView& own, const std::string& what) {
   ASSERT_EQ(got.activations.size(), own.activations.size());
   for (size_t layer = 0; layer < own.activations.size(); ++layer) {
     for (int tensor = 0; tensor < kActivationTensors; ++tensor) {
@@ -180,6 +189,78 @@ TEST_P(ServedRecordTest, IsTheSameWhereItGoesOnFromOtherRecords) {
                         &machine, serving.layout().lowest_trained_layer());
       forest.Forward(0);
       ExpectSameRecord(*served, ViewOwnRecord(forest.record(), 0), what);
+    }
+  }
+}
+
+// With record=all. The answer is long enough for several blocks and pages.
+TEST_P(ServedRecordTest, OfAnAnswerIsBitwiseWhatDecodeRowsMake) {
+  constexpr int64_t kAnswer = 70;  // Its last token is never run.
+  for (const int64_t running_max : {1, 5}) {
+    TestServingOptions options;
+    options.family = GetParam().family;
+    options.dtype = GetParam().dtype;
+    options.record_pages = 16'384;
+    options.batcher.record = RecordMode::kAll;
+    options.batcher.running_max = running_max;
+    Lending lending(options);
+    TestServing& serving = lending.serving();
+    std::vector<std::shared_ptr<CompletionStream>> streams;
+    for (const int64_t rows : {1, 31, 32, 33, 65}) {
+      streams.push_back(serving.Add(serving.Request(rows, kAnswer)));
+    }
+    for (int round = 0; round < 20; ++round) {
+      serving.RunAll();
+      for (const auto& stream : streams) TestServing::AnswerOf(*stream);
+    }
+    ASSERT_EQ(serving.finished().size(), 5u);
+    EXPECT_EQ(serving.batcher().counters().answers_recorded, 5);
+    for (const FinishedCompletion& finished : serving.finished()) {
+      const CompletionRow& row = finished.row;
+      const int64_t rows = static_cast<int64_t>(row.prompt_tokens.size());
+      const std::string what = absl::StrCat(rows, " rows, ", running_max, " at once");
+      const v1::RecordRef message = lending.Lease(finished.response_record_id);
+      const auto served = lending.MapWithAnswer(message, rows, kAnswer - 1);
+      ASSERT_TRUE(served.ok()) << served.status();
+      ASSERT_TRUE(served->response.has_value());
+      TestNode answer = {0, row.response_tokens, {}, serving.revision()->adapter.get()};
+      answer.tokens.pop_back();
+      answer.head_rows.resize(answer.tokens.size());
+      std::iota(answer.head_rows.begin(), answer.head_rows.end(), 0);
+      TestMachine machine;
+      TestForest forest(serving.model(),
+                        {{-1,
+                          row.prompt_tokens,
+                          {static_cast<int32_t>(rows - 1)},
+                          serving.revision()->adapter.get()},
+                         answer},
+                        &machine, serving.layout().lowest_trained_layer());
+      forest.Forward(0);
+      forest.ForwardTogether(1, 2, RowPhase::kDecode);
+      ExpectSameRecord(served->prompt, ViewOwnRecord(forest.record(), 0), what + ", prompt");
+      ExpectSameRecord(*served->response, ViewOwnRecord(forest.record(), 1), what + ", answer");
+
+      // And training runs no forward: its gradient is that of these records.
+      TrainingItem item;
+      item.completion_id = row.completion_id;
+      item.prompt_tokens = row.prompt_tokens;
+      item.response_tokens = row.response_tokens;
+      const LoraAdapter& adapter = *serving.revision()->adapter;
+      const auto step = TrainingStep::Create(&serving.model(), &serving.layout(), /*rows_max=*/512,
+                                             &machine.device, &machine.stream);
+      ASSERT_TRUE(step.ok()) << step.status();
+      AdapterGradients gradients(adapter);
+      const auto outcome = (*step)->Run({{&item, &adapter, &served->prompt, &*served->response}},
+                                        &gradients, nullptr);
+      ASSERT_TRUE(outcome.ok()) << outcome.status();
+      EXPECT_EQ(outcome->response_rows_read, kAnswer - 1);
+      EXPECT_EQ(outcome->response_rows_run + outcome->prompt_rows_run, 0);
+      std::vector<TrainedToken> trained = {{0, 0, row.response_tokens[0]}};
+      for (int64_t t = 1; t < kAnswer; ++t) trained.push_back({1, t - 1, row.response_tokens[t]});
+      const TestGradients wanted = BackwardForTest(
+          serving.model(), forest.Nodes(), trained, std::vector<float>(kAnswer, 1.0f / kAnswer),
+          adapter, &machine, serving.layout().lowest_trained_layer());
+      ExpectSameBits(what.c_str(), Flatten(gradients), Flatten(*wanted.adapter));
     }
   }
 }
@@ -341,6 +422,47 @@ TEST_F(MalformedRecordTest, EveryUntruthIsATypedError) {
     EXPECT_EQ(lending_.Map(record, kRows).status().code(), c.code) << c.what;
   }
   EXPECT_EQ(lending_.Map(valid_, kRows + 1).status().code(), kInvalid) << "another prompt";
+}
+
+TEST(MalformedAnswerRecordTest, EveryUntruthIsATypedError) {
+  constexpr int64_t kRows = 40, kAnswer = 50;
+  TestServingOptions options;
+  options.batcher.record = RecordMode::kAll;
+  Lending lending(options);
+  lending.serving().Add(lending.serving().Request(kRows, kAnswer));
+  lending.serving().RunAll();
+  const v1::RecordRef valid = lending.Lease(lending.serving().finished().back().response_record_id);
+  ASSERT_TRUE(lending.MapWithAnswer(valid, kRows, kAnswer - 1).ok());
+  ASSERT_EQ(valid.runs_size(), 3) << "of 40, 32 and 17 rows";
+  const int last_layer = valid.runs(1).layers_size() - 1;
+  const Case cases[] = {
+      {"another answer", {}, [](auto& r) { r.set_tokens(kRows + 30); }},
+      {"fewer than the prompt", {}, [](auto& r) { r.set_tokens(kRows - 1); }},
+      {"a run across the prompt's end", {}, [](auto& r) { r.mutable_runs(0)->set_rows(41); }},
+      {"no run of the prompt", {}, [](auto& r) { r.mutable_runs()->DeleteSubrange(0, 1); }},
+      {"the answer's runs out of order", {}, [](auto& r) { r.mutable_runs()->SwapElements(1, 2); }},
+      {"a run missing at the end", {}, [](auto& r) { r.mutable_runs()->RemoveLast(); }},
+      {"fewer head rows of the answer",
+       {},
+       [=](auto& r) {
+         r.mutable_runs(1)->mutable_layers(last_layer)->mutable_tensors(0)->set_rows(1);
+       }},
+      {"a page that goes on too far", {}, [](auto& r) { r.mutable_kv_pages(2)->set_rows(32); }},
+      {"a page of no rows", {}, [](auto& r) { r.mutable_kv_pages(1)->set_rows(0); }},
+      {"a page of negative rows", {}, [](auto& r) { r.mutable_kv_pages(1)->set_rows(-1); }},
+  };
+  for (const Case& c : cases) {
+    v1::RecordRef record = valid;
+    c.spoil(record);
+    EXPECT_EQ(lending.MapWithAnswer(record, kRows, kAnswer - 1).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << c.what;
+  }
+  for (const auto& [prompt, answer] : {std::pair{kRows, kAnswer}, {kRows, 0L}, {kRows + 1, 49L}}) {
+    EXPECT_EQ(lending.MapWithAnswer(valid, prompt, answer).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << prompt << " and " << answer << " rows";
+  }
 }
 
 TEST_F(MalformedRecordTest, ARecordWhosePagesWereGivenAwayIsRefused) {

@@ -67,7 +67,8 @@ class TrainerLoop {
   // What a step computes an item with.
   struct Source {
     std::shared_ptr<const LoraAdapter> adapter;
-    std::optional<PromptRecord> record;  // None: the prompt is run.
+    std::optional<RecordView> record;    // None: the prompt is run.
+    std::optional<RecordView> response;  // None: the response is run.
     bool served = false;                 // `record` is the server's, under lease.
     bool beyond_drift = false;
   };

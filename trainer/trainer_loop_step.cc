@@ -37,8 +37,9 @@ absl::Status TrainerLoop::RunBatch(std::vector<PooledItem*> batch, size_t feedba
   for (PooledItem* item : batch) sources.push_back(SourceOf(*item));
   std::vector<StepItem> items;
   for (size_t i = 0; i < batch.size(); ++i) {
-    const PromptRecord* record = sources[i].record.has_value() ? &*sources[i].record : nullptr;
-    items.push_back({&batch[i]->item, sources[i].adapter.get(), record});
+    const auto& [adapter, record, response, served, beyond_drift] = sources[i];
+    items.push_back({&batch[i]->item, adapter.get(), record.has_value() ? &*record : nullptr,
+                     response.has_value() ? &*response : nullptr});
   }
   gradients_->SetZero();
   bool stale = false;
@@ -140,9 +141,9 @@ TrainerLoop::Source TrainerLoop::SourceOf(PooledItem& item) {
     return source;
   }
   absl::StatusOr<std::shared_ptr<const LoraAdapter>> adapter = revisions_->Get(revision);
-  absl::StatusOr<PromptRecord> record =
+  absl::StatusOr<ServedRecord> record =
       MapServedRecord(parts_.attachment->reader(), *item.lease, parts_.attachment->layout(),
-                      item.item.prompt_rows());
+                      item.item.prompt_rows(), item.item.response_rows());
   if (!adapter.ok() || !record.ok()) {
     LOG(ERROR) << item.item.item_id << ": the record is not used: " << adapter.status() << " "
                << record.status();
@@ -150,7 +151,8 @@ TrainerLoop::Source TrainerLoop::SourceOf(PooledItem& item) {
     return source;
   }
   source.adapter = *std::move(adapter);
-  source.record = *std::move(record);
+  source.record = std::move(record->prompt);
+  source.response = std::move(record->response);
   source.served = true;
   return source;
 }
@@ -177,6 +179,7 @@ void TrainerLoop::ReleaseLayer(const std::vector<PooledItem*>& batch,
 void TrainerLoop::AfterPass(const std::vector<PooledItem*>& batch, size_t feedback_items,
                             const std::vector<Source>& sources, const StepOutcome& outcome) {
   tokens_.set_response_run(tokens_.response_run() + outcome.response_rows_run);
+  tokens_.set_response_reused(tokens_.response_reused() + outcome.response_rows_read);
   for (size_t i = 0; i < batch.size(); ++i) {
     PooledItem& item = *batch[i];
     Count(item, sources[i], outcome.own_prompts[i].record != nullptr);

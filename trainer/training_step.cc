@@ -63,7 +63,9 @@ absl::StatusOr<StepOutcome> TrainingStep::Run(const std::vector<StepItem>& items
   outcome.own_prompts.resize(items.size());
   for (size_t i = 0; i < items.size(); ++i) {
     const Prompt& prompt = batch.prompts[batch.prompt_of[i]];
-    outcome.response_rows_run += items[i].item->response_rows();
+    const bool response_read = items[i].response_record != nullptr;
+    (response_read ? outcome.response_rows_read : outcome.response_rows_run) +=
+        items[i].item->response_rows();
     if (prompt.first != &items[i]) continue;
     const int64_t rows = items[i].item->prompt_rows();
     (prompt.own.record == nullptr ? outcome.prompt_rows_read : outcome.prompt_rows_run) += rows;
@@ -109,8 +111,9 @@ absl::Status TrainingStep::RunResponses(const std::vector<StepItem>& items, Batc
   std::vector<RowsToRun> all;
   for (size_t i = 0; i < items.size(); ++i) {
     const TrainingItem& item = *items[i].item;
-    batch.response_part.push_back(item.response_rows() == 0 ? -1 : static_cast<int>(all.size()));
-    if (item.response_rows() == 0) continue;
+    const bool runs = item.response_rows() > 0 && items[i].response_record == nullptr;
+    batch.response_part.push_back(runs ? static_cast<int>(all.size()) : -1);
+    if (!runs) continue;
     RowsToRun& rows = all.emplace_back();
     rows.tokens = absl::MakeSpan(item.response_tokens).first(item.response_rows());
     rows.prefix = &batch.prompts[batch.prompt_of[i]].record;
@@ -192,16 +195,18 @@ void TrainingStep::MakeNodes(const std::vector<StepItem>& items, Batch& batch) c
     const TrainingItem& item = *items[i].item;
     const int prompt = batch.prompt_of[i];
     batch.trained.push_back({prompt, 0, item.response_tokens[0]});
-    const int part = batch.response_part[i];
-    if (part < 0) continue;
+    if (item.response_rows() == 0) continue;
     const int index = static_cast<int>(batch.nodes.size());
     BackwardNode& node = batch.nodes.emplace_back();
     node.parent = prompt;
     node.first_position = item.prompt_rows();
     node.tokens.assign(item.response_tokens.begin(), item.response_tokens.end() - 1);
     node.adapter = items[i].adapter;
-    node.activations = batch.responses->Pieces(part);
-    node.kv = batch.responses->Kv(part);
+    const int part = batch.response_part[i];
+    const RecordView response =
+        part < 0 ? *items[i].response_record : ViewOwnRecord(*batch.responses, part);
+    node.activations = response.activations;
+    node.kv = response.kv;
     node.head_rows.resize(node.rows());
     std::iota(node.head_rows.begin(), node.head_rows.end(), 0);
     for (int64_t row = 0; row < node.rows(); ++row) {

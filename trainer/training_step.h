@@ -25,7 +25,7 @@
 #include "model/model.h"
 #include "model/own_record.h"
 #include "trainer/objective.h"
-#include "trainer/prompt_record.h"
+#include "trainer/record_view.h"
 #include "trainer/training_item.h"
 
 namespace alchemist {
@@ -33,7 +33,8 @@ namespace alchemist {
 struct StepItem {
   const TrainingItem* item = nullptr;
   const LoraAdapter* adapter = nullptr;         // The revision everything here is computed at.
-  const PromptRecord* prompt_record = nullptr;  // Null: the prompt is run.
+  const RecordView* prompt_record = nullptr;    // Null: the prompt is run.
+  const RecordView* response_record = nullptr;  // Null: the response is run.
 };
 
 // One part of a record that holds all prompts run in one step.
@@ -57,6 +58,7 @@ struct StepOutcome {
   std::vector<OwnPrompt> own_prompts;
   int64_t prompt_rows_read = 0;
   int64_t prompt_rows_run = 0;
+  int64_t response_rows_read = 0;
   int64_t response_rows_run = 0;
 };
 
@@ -81,20 +83,20 @@ class TrainingStep {
   struct Prompt {
     const StepItem* first = nullptr;
     OwnPrompt own;  // When it is run here.
-    PromptRecord record;
+    RecordView record;
   };
   struct Batch {
     std::vector<Prompt> prompts;
     std::vector<int> prompt_of;            // Per item: index of its prompt.
     std::shared_ptr<OwnRecord> responses;  // One part per item with response rows.
-    std::vector<int> response_part;        // Per item, or -1.
+    std::vector<int> response_part;        // Per item, or -1: nothing of it is run.
     std::vector<BackwardNode> nodes;
     std::vector<TrainedToken> trained;  // Item after item.
   };
   // Rows of one sequence to run forward, after the positions that `prefix` holds.
   struct RowsToRun {
     absl::Span<const int32_t> tokens;
-    const PromptRecord* prefix = nullptr;
+    const RecordView* prefix = nullptr;
     const LoraAdapter* adapter = nullptr;
     OwnRecord::Part part;
   };

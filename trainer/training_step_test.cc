@@ -96,7 +96,7 @@ TEST_P(TrainingStepTest, PromptsReadFromARecordGiveTheBitsOfPromptsRun) {
   EXPECT_EQ(run.outcome.prompt_rows_run, 33 + 1 + 64);
   EXPECT_EQ(run.outcome.prompt_rows_read, 0);
   EXPECT_EQ(run.outcome.response_rows_run, 6 + 0 + 2);
-  std::vector<PromptRecord> records;
+  std::vector<RecordView> records;
   for (const OwnPrompt& own : run.outcome.own_prompts) {
     records.push_back(ViewOwnRecord(*own.record, own.part));
   }
@@ -158,7 +158,7 @@ TEST_P(TrainingStepTest, AnItemWithoutARecordReadsThatOfTheItemItSharesThePrompt
   std::vector<StepItem> step_items = StepItems(items);
   const Result run = Run(step_items);
   const OwnPrompt& own = run.outcome.own_prompts[0];
-  const PromptRecord record = ViewOwnRecord(*own.record, own.part);
+  const RecordView record = ViewOwnRecord(*own.record, own.part);
   step_items[0].prompt_record = &record;
   const Result read = Run(step_items);
   EXPECT_EQ(read.outcome.prompt_rows_read, 33);

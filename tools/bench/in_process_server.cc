@@ -69,10 +69,10 @@ absl::Status InProcessServer::MakeStore(const Options& options) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<Batcher>> InProcessServer::MakeBatcher(bool record_prompts) {
+absl::StatusOr<std::unique_ptr<Batcher>> InProcessServer::MakeBatcher(RecordMode record) {
   BatcherOptions options;
   options.scheduler.rows_per_step = kRowsPerStep;
-  options.record_prompts = record_prompts;
+  options.record = record;
   options.prefix_cache = false;  // A prompt that is measured twice is run twice.
   return Batcher::Create(
       options,

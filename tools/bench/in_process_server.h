@@ -33,7 +33,7 @@ class InProcessServer {
   static absl::StatusOr<std::unique_ptr<InProcessServer>> Create(const Options& options);
 
   // Several may share the store, one at work at a time. The server must outlive it.
-  absl::StatusOr<std::unique_ptr<Batcher>> MakeBatcher(bool record_prompts);
+  absl::StatusOr<std::unique_ptr<Batcher>> MakeBatcher(RecordMode record);
 
   // Asks for `max_tokens` tokens after `prompt`, greedily; RunStep of `batcher` makes them.
   absl::Status Add(Batcher& batcher, std::vector<int32_t> prompt, int64_t max_tokens) const;

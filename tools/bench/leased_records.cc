@@ -34,8 +34,11 @@ absl::StatusOr<RecordDescriptor> LeasedRecords::Lease(uint64_t record_id) {
   return server_->store().Lease(record_id, kSessionEpoch);
 }
 
-absl::StatusOr<PromptRecord> LeasedRecords::Map(const RecordDescriptor& descriptor) const {
-  return MapServedRecord(*reader_, descriptor, server_->layout(), descriptor.tokens);
+absl::StatusOr<RecordView> LeasedRecords::Map(const RecordDescriptor& descriptor) const {
+  ASSIGN_OR_RETURN(ServedRecord record,
+                   MapServedRecord(*reader_, descriptor, server_->layout(), descriptor.tokens,
+                                   /*response_rows=*/0));
+  return std::move(record.prompt);
 }
 
 LeasedRecords::~LeasedRecords() { server_->store().EndSession(kSessionEpoch); }

@@ -12,7 +12,7 @@
 #include "base/status.h"
 #include "kernels/shared_memory.h"
 #include "tools/bench/in_process_server.h"
-#include "trainer/prompt_record.h"
+#include "trainer/record_view.h"
 
 namespace alchemist {
 
@@ -24,7 +24,7 @@ class LeasedRecords {
 
   // Leases a record; it stays until this object goes.
   absl::StatusOr<RecordDescriptor> Lease(uint64_t record_id);
-  absl::StatusOr<PromptRecord> Map(const RecordDescriptor& descriptor) const;
+  absl::StatusOr<RecordView> Map(const RecordDescriptor& descriptor) const;
   ~LeasedRecords();
 
  private:

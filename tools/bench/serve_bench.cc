@@ -113,7 +113,8 @@ absl::StatusOr<BenchResult> RunServeBench(const BenchContext& context) {
   options.recorded_prompts = 2;  // The oldest makes room for the next one, as in a server.
   options.recorded_tokens = 2 * kPrefillTokens;
   ASSIGN_OR_RETURN(const std::unique_ptr<InProcessServer> server, InProcessServer::Create(options));
-  ASSIGN_OR_RETURN(const std::unique_ptr<Batcher> batcher, server->MakeBatcher(true));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Batcher> batcher,
+                   server->MakeBatcher(RecordMode::kPrefill));
   ServeBench bench{context, *server, *batcher};
   BenchResult result;
   ASSIGN_OR_RETURN(result.rows.emplace_back(), bench.Prefill());

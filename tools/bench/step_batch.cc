@@ -55,7 +55,8 @@ absl::StatusOr<std::unique_ptr<StepBatch>> StepBatch::Create(
 }
 
 absl::Status StepBatch::ServePrompts() {
-  ASSIGN_OR_RETURN(const std::unique_ptr<Batcher> batcher, server_->MakeBatcher(true));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Batcher> batcher,
+                   server_->MakeBatcher(RecordMode::kPrefill));
   for (const TrainingItem& item : items_) {
     RETURN_IF_ERROR(server_->Prefill(*batcher, item.prompt_tokens).status());
     ASSIGN_OR_RETURN(records_.emplace_back(), leases_->Lease(server_->last_record_id()));
@@ -66,7 +67,7 @@ absl::Status StepBatch::ServePrompts() {
 absl::StatusOr<StepTimes> StepBatch::Run(bool reads_records, AdapterGradients* gradients) {
   gradients->SetZero();
   const int64_t begin_us = Clock::Real()->MonotonicUs();
-  std::vector<PromptRecord> mapped;
+  std::vector<RecordView> mapped;
   for (const RecordDescriptor& record : records_) {
     if (!reads_records) break;
     ASSIGN_OR_RETURN(mapped.emplace_back(), leases_->Map(record));
