@@ -51,11 +51,14 @@ std::vector<float> Weights(absl::Span<const float> logits, double temperature) {
   return weights;
 }
 
-// The top_k of all tokens (0: all), then the fewest of those that hold top_p of their weight; most
-// probable first.
+// The tokens of at least min_p of the largest weight, which is 1, the top_k of those (0: all), then
+// the fewest of these that hold top_p of their weight; most probable first.
 std::vector<Candidate> Truncate(absl::Span<const float> weights, const SamplingParams& params) {
-  std::vector<Candidate> all(weights.size());
-  for (size_t i = 0; i < weights.size(); ++i) all[i] = {weights[i], static_cast<int32_t>(i)};
+  std::vector<Candidate> all;
+  all.reserve(weights.size());
+  for (size_t i = 0; i < weights.size(); ++i) {
+    if (weights[i] >= params.min_p) all.push_back({weights[i], static_cast<int32_t>(i)});
+  }
   if (params.top_k > 0 && params.top_k < static_cast<int64_t>(all.size())) {
     std::nth_element(all.begin(), all.begin() + params.top_k, all.end(), MoreProbable);
     all.resize(params.top_k);
@@ -99,12 +102,13 @@ int64_t Draw(int64_t count, double uniform, const Weight& weight) {
 int32_t SampleToken(absl::Span<const float> logits, const SamplingParams& params, double uniform) {
   CHECK(!logits.empty());
   CHECK(uniform >= 0 && uniform < 1) << uniform;
-  CHECK(params.temperature >= 0 && params.top_k >= 0)
-      << "temperature " << params.temperature << ", top_k " << params.top_k;
+  CHECK(params.temperature >= 0 && params.top_k >= 0 && params.min_p >= 0 && params.min_p <= 1)
+      << "temperature " << params.temperature << ", top_k " << params.top_k << ", min_p "
+      << params.min_p;
   if (params.temperature == 0) return Greedy(logits);
   const std::vector<float> weights = Weights(logits, params.temperature);
   const auto count = static_cast<int64_t>(weights.size());
-  if (params.top_p >= 1 && (params.top_k == 0 || params.top_k >= count)) {
+  if (params.min_p == 0 && params.top_p >= 1 && (params.top_k == 0 || params.top_k >= count)) {
     return static_cast<int32_t>(Draw(count, uniform, [&](int64_t i) { return weights[i]; }));
   }
   const std::vector<Candidate> kept = Truncate(weights, params);

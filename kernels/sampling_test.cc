@@ -51,6 +51,18 @@ TEST(SamplingTest, TopKKeepsTheMostProbableAndSmallerIdsAmongEquals) {
   EXPECT_EQ(Drawn(logits, {.top_k = 1000}), (std::set<int32_t>{0, 1, 2, 3, 4}));
 }
 
+TEST(SamplingTest, MinPKeepsWhatIsProbableEnoughBesideTheMostProbable) {
+  const std::vector<float> logits = LogitsOf({0.1, 0.4, 0.2, 0.3});
+  EXPECT_EQ(Drawn(logits, {.min_p = 1}), (std::set<int32_t>{1}));
+  EXPECT_EQ(Drawn(logits, {.min_p = 0.74}), (std::set<int32_t>{1, 3}));
+  EXPECT_EQ(Drawn(logits, {.min_p = 0.49}), (std::set<int32_t>{1, 2, 3}));
+  EXPECT_EQ(Drawn(logits, {.min_p = 0.01}), (std::set<int32_t>{0, 1, 2, 3}));
+  EXPECT_EQ(Drawn(logits, {.top_k = 2, .min_p = 0.49}), (std::set<int32_t>{1, 3}));
+  // Of what min_p leaves, 0.9, the first two hold 0.7.
+  EXPECT_EQ(Drawn(logits, {.top_p = 0.77, .min_p = 0.49}), (std::set<int32_t>{1, 3}));
+  EXPECT_EQ(Drawn(logits, {.top_p = 0.79, .min_p = 0.49}), (std::set<int32_t>{1, 2, 3}));
+}
+
 TEST(SamplingTest, TopPKeepsTheFewestThatReachIt) {
   const std::vector<float> logits = LogitsOf({0.1, 0.4, 0.2, 0.3});
   EXPECT_EQ(Drawn(logits, {.top_p = 0}), (std::set<int32_t>{1}));

@@ -21,8 +21,8 @@ absl::StatusOr<std::unique_ptr<Batcher>> Batcher::Create(const BatcherOptions& o
   const Model& model = *batcher->parts_.model;
   const int64_t rows_max = std::max(options.scheduler.rows_per_step, options.running_max);
   ASSIGN_OR_RETURN(batcher->scratch_, ForwardScratch::Create(model, rows_max, device));
-  const int64_t logits_bytes =
-      options.running_max * model.config().vocab * BytesPerElement(DType::kF32);
+  const int64_t logits_bytes = std::max(options.running_max, kScoredRowsMax) *
+                               model.config().vocab * BytesPerElement(DType::kF32);
   ASSIGN_OR_RETURN(batcher->logits_, device.Allocate(logits_bytes));
   return batcher;
 }
@@ -38,12 +38,16 @@ absl::Status Batcher::Add(CompletionRequest request, std::shared_ptr<CompletionS
   stream->Push(CompletionStarted{request.request_id});
   const std::string tenant = request.tenant;
   const int32_t priority = request.priority;
-  auto sequence =
-      std::make_unique<Sequence>(std::move(request), std::move(stream), parts_.tokenizer,
-                                 GeometryOf(*parts_.layout), parts_.store);
+  SequencePtr sequence = MakeSequence(std::move(request), std::move(stream));
   sequence->queued_us = parts_.clock->MonotonicUs();
   waiting_.Push(tenant, priority, std::move(sequence));
   return absl::OkStatus();
+}
+
+std::unique_ptr<Sequence> Batcher::MakeSequence(CompletionRequest request,
+                                                std::shared_ptr<CompletionStream> stream) const {
+  return std::make_unique<Sequence>(std::move(request), std::move(stream), parts_.tokenizer,
+                                    GeometryOf(*parts_.layout), parts_.store);
 }
 
 absl::Status Batcher::MakeRoom(const std::string& tenant) {
@@ -61,17 +65,17 @@ absl::Status Batcher::MakeRoom(const std::string& tenant) {
 
 std::vector<std::string> Batcher::Abort(const std::set<std::string>& request_ids,
                                         const std::string& tenant) {
-  std::vector<std::string> aborted;
+  std::set<std::string> aborted;  // Several choices are one request.
   const auto abort = [&](const SequencePtr& sequence) {
     const CompletionRequest& request = sequence->request;
     if (sequence->finished || request.tenant != tenant) return;
     if (!request_ids.contains(request.request_id)) return;
     sequence->aborted = true;
-    aborted.push_back(request.request_id);
+    aborted.insert(request.request_id);
   };
   for (const SequencePtr& sequence : running_) abort(sequence);
   waiting_.ForEach(abort);
-  return aborted;
+  return {aborted.begin(), aborted.end()};
 }
 
 void Batcher::Admit() {
@@ -85,8 +89,9 @@ void Batcher::Admit() {
 
 bool Batcher::Start(Sequence& sequence) {
   const bool first = sequence.revision == nullptr;
-  const bool may_record =
-      first && options_.record != RecordMode::kOff && !sequence.request.no_train;
+  const bool may_record = first && options_.record != RecordMode::kOff &&
+                          !sequence.request.no_train &&
+                          !sequence.request.prompt_logprobs.has_value();
   if (!Fits(sequence, may_record ? sequence.prompt_rows() : sequence.kv.record_tokens())) {
     return false;
   }
@@ -140,7 +145,7 @@ RecordIdentity Batcher::IdentityOf(const Sequence& sequence) const {
 // The last prompt token is always run: it is what the answer's first token is sampled from.
 void Batcher::FindPrefix(Sequence& sequence) const {
   sequence.hashes = HashBlocks(IdentityOf(sequence), sequence.request.prompt_tokens);
-  if (!options_.prefix_cache) return;
+  if (!options_.prefix_cache || sequence.request.prompt_logprobs.has_value()) return;
   const int64_t blocks = (sequence.prompt_rows() - 1) / kHashBlockTokens;
   sequence.prefix = parts_.store->FindPrefix(absl::MakeConstSpan(sequence.hashes).first(blocks));
 }
@@ -247,6 +252,7 @@ void Batcher::RemoveFinished() {
 
 StepPlan Batcher::Plan() const {
   std::vector<RunningSequence> running;
+  bool scores = false;  // One prompt at a time, as many rows as there is room for logits.
   for (const SequencePtr& sequence : running_) {
     const bool decodes = sequence->prompt_rows_left() == 0;
     running.push_back({.prompt_rows_left = sequence->prompt_rows_left(),
@@ -257,6 +263,8 @@ StepPlan Batcher::Plan() const {
                        .serving_pages = sequence->kv.serving_pages(),
                        .tenant = sequence->request.tenant,
                        .priority = sequence->request.priority});
+    if (decodes || !sequence->request.prompt_logprobs.has_value()) continue;
+    running.back().prompt_rows_max = std::exchange(scores, true) ? 0 : kScoredRowsMax;
   }
   return PlanStep(options_.scheduler, pages_free(), running);
 }

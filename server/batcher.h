@@ -59,6 +59,9 @@ struct FinishedCompletion {
 
 class Batcher {
  public:
+  // Rows of a prompt whose log-probs are wanted, in one step.
+  static constexpr int64_t kScoredRowsMax = 64;
+
   // All pointers outlive the batcher. `on_finished` is called before the client gets the end.
   // `poll` is called between layers, so that commands never wait for a whole chunk.
   struct Parts {
@@ -117,6 +120,7 @@ class Batcher {
       Sequence* sequence = nullptr;
       int64_t rows = 0;
       bool wants_head = false;
+      bool scored = false;  // All its rows are head rows, for prompt_logprobs.
     };
     std::vector<Part> parts;
     ForwardGroup forward;
@@ -130,6 +134,8 @@ class Batcher {
   int64_t pages_free() const {
     return parts_.store->serving_kv_pages_free() / parts_.layout->layers();
   }
+  SequencePtr MakeSequence(CompletionRequest request,
+                           std::shared_ptr<CompletionStream> stream) const;
   absl::Status MakeRoom(const std::string& tenant);
   void Admit();
   bool Start(Sequence& sequence);
@@ -153,7 +159,10 @@ class Batcher {
   void AddPart(StepGroup& group, Sequence& sequence, int64_t rows);
   void RecordGroup(StepGroup& recorded, StepGroup& unrecorded);
   void RunGroup(StepGroup& group);
+  TensorView Logits(ForwardGroup& forward);
   void AfterPrompt(Sequence& sequence);
+  void ScorePrompt(Sequence& sequence, int64_t first_row, TensorView logits);
+  void SplitChoices(Sequence& sequence, const float* logits);
   void TakeToken(Sequence& sequence, const float* logits);
   void Finish(Sequence& sequence, FinishReason reason);
 
@@ -161,7 +170,7 @@ class Batcher {
   const Parts parts_;
   std::optional<ForwardScratch> scratch_;  // Always there after Create.
   ResponseRecorder responses_;
-  Buffer logits_;  // [running_max, vocab] f32
+  Buffer logits_;  // [max(running_max, kScoredRowsMax), vocab] f32
   FairQueue<SequencePtr> waiting_;
   std::vector<SequencePtr> running_;  // In order of admission.
   LengthForecast lengths_;

@@ -246,7 +246,8 @@ TEST(BatcherSchedulingTest, AReaderThatTakesNothingLosesItsPlace) {
 struct Client {
   std::shared_ptr<CompletionStream> stream;
   std::string tenant;
-  TestAnswer answer;
+  std::vector<TestAnswer> answers;  // By choice.
+  size_t prompt_logprobs = 0;       // That it asked for.
   bool reads = true;
   bool gone = false;
 };
@@ -271,8 +272,14 @@ void ActAtRandom(TestServing& serving, Random& random, std::map<std::string, Cli
     request.no_train = random.Below(8) == 0;
     request.tenant = std::string(1, static_cast<char>('a' + random.Below(3)));
     request.priority = static_cast<int32_t>(random.Below(3)) - 1;
+    request.choices = 1 + std::max<int64_t>(0, random.Below(6) - 3);
     Client client;
-    client.stream = std::make_shared<CompletionStream>();
+    if (random.Below(8) == 0) {
+      request.prompt_logprobs = 1;
+      client.prompt_logprobs = request.prompt_tokens.size() - 1;
+    }
+    client.answers.resize(request.choices);
+    client.stream = std::make_shared<CompletionStream>(request.choices);
     client.tenant = request.tenant;
     const std::string id = request.request_id;
     if (serving.batcher().Add(std::move(request), client.stream).ok()) clients[id] = client;
@@ -290,12 +297,19 @@ void ActAtRandom(TestServing& serving, Random& random, std::map<std::string, Cli
 // Reads what came, and drops clients that have their end.
 void ReadAnswers(std::map<std::string, Client>& clients, int64_t* ended) {
   for (auto& [id, client] : clients) {
-    if (client.reads) TestServing::Drain(*client.stream, client.answer);
+    if (client.reads) TestServing::DrainChoices(*client.stream, client.answers);
   }
   *ended += static_cast<int64_t>(std::erase_if(clients, [](const auto& entry) {
     const Client& client = entry.second;
-    EXPECT_LE(client.answer.ends, 1);
-    return client.stream->cancelled() || client.answer.ends == 1;
+    bool ended = true, failed = false;
+    for (const TestAnswer& answer : client.answers) {
+      ended = ended && answer.ends > 0;
+      failed = failed || !answer.end.status.ok();
+    }
+    if (ended && !failed) {
+      EXPECT_EQ(client.answers[0].prompt_logprobs.logprobs.size(), client.prompt_logprobs);
+    }
+    return client.stream->cancelled() || ended || failed;
   }));
 }
 

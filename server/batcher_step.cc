@@ -4,12 +4,11 @@
 
 #include "base/kill_point.h"
 #include "base/logging.h"
-#include "base/random.h"
 #include "kernels/log_prob.h"
-#include "kernels/sampling.h"
 #include "server/batcher.h"
 #include "server/ids.h"
 #include "server/record_layout.h"
+#include "server/token_choice.h"
 
 namespace alchemist {
 namespace {
@@ -18,17 +17,11 @@ namespace {
 constexpr int64_t kPromptTokenCost = 1;
 constexpr int64_t kAnswerTokenCost = 2;
 
-// The draw for the token at `position`: a function of (seed, position), so that a request that is
-// run again draws the same.
-double UniformAt(uint64_t seed, int64_t position) {
-  return Random(Random(seed).Next() + static_cast<uint64_t>(position)).Uniform();
-}
-
 }  // namespace
 
 void Batcher::RunPlan(const StepPlan& plan) {
   StepLog::Step step = {.begin_us = parts_.clock->MonotonicUs()};
-  StepGroup recorded, unrecorded, decode;
+  StepGroup recorded, unrecorded, scored, decode;
   decode.forward.phase = RowPhase::kDecode;
   std::vector<StepGroup::Part> decodes, prompts;
   for (const StepPlan::Part& part : plan.decode) {
@@ -38,24 +31,26 @@ void Batcher::RunPlan(const StepPlan& plan) {
     prompts.push_back({running_[part.sequence].get(), part.rows});
   }
   Preempt(plan.preempt);  // From here on the plan's indices mean nothing.
-  for (const auto& [sequence, rows, wants_head] : decodes) {
+  for (const auto& [sequence, rows, wants_head, is_scored] : decodes) {
     CHECK(sequence->kv.Extend(sequence->rows_done + rows)) << "the plan made room";
     step.decode_rows += rows;
     if (rows == sequence->rows_left()) responses_.MakeRoom(*sequence);
     AddPart(decode, *sequence, rows);
   }
-  for (const auto& [sequence, rows, wants_head] : prompts) {
+  for (const auto& [sequence, rows, wants_head, is_scored] : prompts) {
     step.prompt_rows += rows;
     if (!std::exchange(sequence->has_begun, true)) {
       step_log_.Add(StepLog::Wait{step.begin_us, step.begin_us - sequence->queued_us});
     }
     const bool fills = sequence->recording == Sequence::Recording::kFilling;
-    AddPart(fills ? recorded : unrecorded, *sequence, rows);
+    const bool scores = sequence->request.prompt_logprobs.has_value();
+    AddPart(fills ? recorded : scores ? scored : unrecorded, *sequence, rows);
   }
   RecordGroup(recorded, unrecorded);
   RunGroup(decode);
   RunGroup(recorded);
   RunGroup(unrecorded);
+  RunGroup(scored);
   step.us = parts_.clock->MonotonicUs() - step.begin_us;
   step_log_.Add(step);
 }
@@ -74,11 +69,13 @@ void Batcher::AddPart(StepGroup& group, Sequence& sequence, int64_t rows) {
   span.kv = sequence.kv.runs();
   span.kv_write = sequence.kv.Rows(span.first_position, rows);
   const bool wants_head = rows == sequence.rows_left();  // The next token is not known.
-  if (wants_head) {
-    group.forward.head_rows.push_back(static_cast<int32_t>(span.first_row + rows - 1));
+  const bool scored =
+      sequence.request.prompt_logprobs.has_value() && sequence.prompt_rows_left() > 0;
+  for (int64_t row = scored ? 0 : rows - (wants_head ? 1 : 0); row < rows; ++row) {
+    group.forward.head_rows.push_back(static_cast<int32_t>(span.first_row + row));
   }
   group.forward.spans.push_back(std::move(span));
-  group.parts.push_back({&sequence, rows, wants_head});
+  group.parts.push_back({&sequence, rows, wants_head, scored});
 }
 
 // Takes a block for the recorded rows. Without room they join the unrecorded ones, and their
@@ -109,7 +106,6 @@ void Batcher::RecordGroup(StepGroup& recorded, StepGroup& unrecorded) {
 void Batcher::RunGroup(StepGroup& group) {
   if (group.parts.empty()) return;
   ForwardGroup& forward = group.forward;
-  const int64_t head_rows = static_cast<int64_t>(forward.head_rows.size());
   const bool decodes = forward.phase == RowPhase::kDecode;
   std::vector<Sequence*> sequences;
   for (const StepGroup::Part& part : group.parts) sequences.push_back(part.sequence);
@@ -120,18 +116,34 @@ void Batcher::RunGroup(StepGroup& group) {
     if (decodes) responses_.CopyLayer(layer, forward, sequences);
     parts_.poll();
   }
-  const TensorView logits = logits_.View(DType::kF32, head_rows, parts_.model->config().vocab);
-  if (head_rows > 0) ForwardLogits(*parts_.model, forward, *scratch_, logits, *parts_.stream);
+  const TensorView logits = Logits(forward);
   int64_t head_row = 0;
   for (const StepGroup::Part& part : group.parts) {
     Sequence& sequence = *part.sequence;
-    sequence.rows_done += part.rows;
+    const int64_t first_row = std::exchange(sequence.rows_done, sequence.rows_done + part.rows);
     waiting_.Charge(sequence.request.tenant,
                     part.rows * (decodes ? kAnswerTokenCost : kPromptTokenCost));
     if (!decodes && sequence.prompt_rows_left() == 0) AfterPrompt(sequence);
+    if (part.scored) {
+      ScorePrompt(sequence, first_row, logits.Rows(head_row, part.rows));
+      head_row += part.rows - 1;
+    }
     if (decodes && part.wants_head) responses_.RowDone(sequence);
-    if (part.wants_head) TakeToken(sequence, logits.Row<float>(head_row++));
+    if (part.wants_head) {
+      const float* const row = logits.Row<float>(head_row);
+      if (sequence.output.empty() && sequence.choice == 0) SplitChoices(sequence, row);
+      TakeToken(sequence, row);
+    }
+    if (part.wants_head || part.scored) ++head_row;
   }
+}
+
+// Of the group's head rows, [head rows, vocab].
+TensorView Batcher::Logits(ForwardGroup& forward) {
+  const int64_t head_rows = static_cast<int64_t>(forward.head_rows.size());
+  const TensorView logits = logits_.View(DType::kF32, head_rows, parts_.model->config().vocab);
+  if (head_rows > 0) ForwardLogits(*parts_.model, forward, *scratch_, logits, *parts_.stream);
+  return logits;
 }
 
 void Batcher::AfterPrompt(Sequence& sequence) {
@@ -149,33 +161,85 @@ void Batcher::AfterPrompt(Sequence& sequence) {
   }
 }
 
+// The prompt's rows [first_row, first_row + logits.rows) were run: each row is what the next prompt
+// token was to be expected by. A preempted prompt's first rows are run twice.
+void Batcher::ScorePrompt(Sequence& sequence, int64_t first_row, TensorView logits) {
+  PromptLogprobs& scores = sequence.prompt_logprobs;
+  const int64_t count = *sequence.request.prompt_logprobs;
+  for (int64_t row = 0; row < logits.rows; ++row) {
+    const int64_t next = first_row + row + 1;
+    if (next == sequence.prompt_rows()) break;
+    if (next <= static_cast<int64_t>(scores.logprobs.size())) continue;
+    const absl::Span<const float> values(logits.Row<float>(row), logits.width);
+    const int32_t token = sequence.request.prompt_tokens[next];
+    scores.logprobs.push_back(static_cast<float>(LogSoftmaxAt(values, token)));
+    if (count > 0) scores.top.push_back(MostProbable(values, count));
+  }
+  if (sequence.prompt_rows_left() == 0 && sequence.output.empty()) {
+    sequence.stream->Push(std::move(scores));
+  }
+}
+
+// The prompt was run: each further choice has its first token drawn from the same logits, and goes
+// on like a request that was preempted there. They share the prompt's record; without one the K/V
+// cannot be shared, and they run the prompt again.
+void Batcher::SplitChoices(Sequence& sequence, const float* logits) {
+  const bool sealed = sequence.recording == Sequence::Recording::kSealed;
+  for (int64_t choice = sequence.request.choices - 1; choice > 0; --choice) {
+    SequencePtr split = MakeSequence(sequence.request, sequence.stream);
+    split->choice = choice;
+    split->revision = sequence.revision;
+    split->hashes = sequence.hashes;
+    split->prefix = sequence.prefix;
+    split->queued_us = sequence.queued_us;
+    split->has_begun = true;
+    if (sealed) {
+      split->record_id = sequence.record_id;
+      split->recording = Sequence::Recording::kSealed;
+      parts_.store->Pin(split->record_id, parts_.clock->MonotonicUs());
+      split->kv.UseRecord(split->record_id, split->prompt_rows());
+      split->kv.SealRecord();
+      split->rows_done = split->prompt_rows();
+      if (options_.record == RecordMode::kAll) {
+        responses_.Begin(*split, parts_.clock->MonotonicUs());
+      }
+    } else if (split->prefix.record_id != 0) {
+      UsePrefix(*split);
+      split->rows_done = split->prefix.tokens;
+    }
+    TakeToken(*split, logits);
+    if (split->finished) continue;
+    const CompletionRequest& request = split->request;
+    waiting_.PushSplit(request.tenant, request.priority, std::move(split));
+  }
+}
+
 void Batcher::TakeToken(Sequence& sequence, const float* logits) {
-  const ModelConfig& config = parts_.model->config();
-  const absl::Span<const float> row(logits, config.vocab);
-  const int64_t position = sequence.prompt_rows() + static_cast<int64_t>(sequence.output.size());
-  const int32_t token =
-      SampleToken(row, sequence.request.sampling, UniformAt(sequence.request.seed, position));
+  const CompletionRequest& request = sequence.request;
+  const std::vector<int32_t>& eos_ids = parts_.model->config().eos_ids;
+  const absl::Span<const float> row(logits, parts_.model->config().vocab);
+  const int32_t token = ChooseToken(request, sequence.seed(), sequence.output, row, eos_ids);
   sequence.output.push_back(token);
   sequence.log_probs.push_back(static_cast<float>(LogSoftmaxAt(row, token)));
-  const bool eos =
-      std::find(config.eos_ids.begin(), config.eos_ids.end(), token) != config.eos_ids.end();
   CompletionChunk chunk;
+  chunk.choice = sequence.choice;
   chunk.token_ids = {token};
-  if (sequence.request.logprobs) chunk.logprobs = {sequence.log_probs.back()};
-  if (!eos) chunk.text = sequence.text.Push(token);
-  const bool stopped = sequence.text.stopped();
-  const bool full = static_cast<int64_t>(sequence.output.size()) == sequence.request.max_tokens;
-  const bool ends = eos || stopped || full;
-  if (ends) chunk.text += sequence.text.Finish();
+  if (request.logprobs) chunk.logprobs = {sequence.log_probs.back()};
+  if (request.top_logprobs > 0) chunk.top = {MostProbable(row, request.top_logprobs)};
+  const bool may_stop = static_cast<int64_t>(sequence.output.size()) >= request.min_tokens;
+  std::optional<FinishReason> end =
+      EndOfAnswer(request, sequence.output, eos_ids, /*stopped=*/false);
+  const bool by_token = end == FinishReason::kEos || end == FinishReason::kStop;
+  if (!by_token) chunk.text = sequence.text.Push(token, may_stop);  // What ends it is no text.
+  if (sequence.text.stopped()) end = FinishReason::kStop;
+  if (end.has_value()) chunk.text += sequence.text.Finish();
   sequence.stream->Push(std::move(chunk));  // Room was seen when the step was planned.
-  if (!ends) return;
-  Finish(sequence, eos       ? FinishReason::kEos
-                   : stopped ? FinishReason::kStop
-                             : FinishReason::kLength);
+  if (end.has_value()) Finish(sequence, *end);
 }
 
 void Batcher::Finish(Sequence& sequence, FinishReason reason) {
   CompletionEnd end;
+  end.choice = sequence.choice;
   end.completion_id = MintCompletionId();
   end.revision = sequence.revision->id;
   end.prompt_tokens = sequence.prompt_rows();

@@ -102,19 +102,32 @@ void TestServing::RunAll() {
 }
 
 void TestServing::Drain(CompletionStream& stream, TestAnswer& answer) {
+  std::vector<TestAnswer> answers = {std::move(answer)};
+  DrainChoices(stream, answers);
+  answer = std::move(answers[0]);
+}
+
+void TestServing::DrainChoices(CompletionStream& stream, std::vector<TestAnswer>& answers) {
   while (std::optional<CompletionEvent> event = stream.Take()) {
     if (auto* started = std::get_if<CompletionStarted>(&*event)) {
-      EXPECT_TRUE(answer.request_id.empty() && answer.tokens.empty() && answer.ends == 0);
-      answer.request_id = started->request_id;
+      EXPECT_TRUE(answers[0].request_id.empty() && answers[0].tokens.empty());
+      answers[0].request_id = started->request_id;
+    } else if (auto* prompt = std::get_if<PromptLogprobs>(&*event)) {
+      EXPECT_TRUE(answers[0].tokens.empty() && answers[0].prompt_logprobs.logprobs.empty());
+      answers[0].prompt_logprobs = std::move(*prompt);
     } else if (auto* chunk = std::get_if<CompletionChunk>(&*event)) {
+      TestAnswer& answer = answers.at(chunk->choice);
       EXPECT_EQ(answer.ends, 0) << "a chunk after the end";
       answer.text += chunk->text;
       answer.tokens.insert(answer.tokens.end(), chunk->token_ids.begin(), chunk->token_ids.end());
       answer.log_probs.insert(answer.log_probs.end(), chunk->logprobs.begin(),
                               chunk->logprobs.end());
+      answer.top.insert(answer.top.end(), chunk->top.begin(), chunk->top.end());
     } else {
+      auto end = std::get<CompletionEnd>(*std::move(event));
+      TestAnswer& answer = answers.at(end.choice);
       ++answer.ends;
-      answer.end = std::get<CompletionEnd>(*std::move(event));
+      answer.end = std::move(end);
     }
   }
 }

@@ -32,6 +32,8 @@ struct TestAnswer {
   std::string request_id;
   std::vector<int32_t> tokens;
   std::vector<float> log_probs;
+  std::vector<TopLogprobs> top;
+  PromptLogprobs prompt_logprobs;
   std::string text;
   int ends = 0;
   CompletionEnd end;
@@ -52,6 +54,8 @@ class TestServing {
   void RunAll();
   // Takes what is in the stream and adds it to `answer`.
   static void Drain(CompletionStream& stream, TestAnswer& answer);
+  // The same for several choices.
+  static void DrainChoices(CompletionStream& stream, std::vector<TestAnswer>& answers);
   // The same for a stream that nobody has read yet.
   static TestAnswer AnswerOf(CompletionStream& stream);
 

@@ -4,15 +4,19 @@
 #define ALCHEMIST_SERVER_COMPLETION_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "base/status.h"
+#include "kernels/logit_adjustments.h"
 #include "kernels/sampling.h"
 #include "server/log_rows.h"
 
 namespace alchemist {
+
+inline constexpr int64_t kChoicesMax = 16;
 
 struct CompletionRequest {
   std::string request_id;              // Minted here; what Abort names.
@@ -22,11 +26,18 @@ struct CompletionRequest {
   std::string adapter_id;
   std::string session_id;  // "" = none.
   int64_t max_tokens = 0;  // >= 1, prompt_tokens + max_tokens <= context.
+  int64_t min_tokens = 0;  // <= max_tokens; nothing ends the answer before.
+  int64_t choices = 1;     // Answers to the prompt, 1 to kChoicesMax.
   SamplingParams sampling;
-  uint64_t seed = 0;
+  LogitAdjustments adjustments;
+  uint64_t seed = 0;  // Of the first choice; the next ones have the next numbers.
   std::vector<std::string> stop;
+  std::vector<int32_t> stop_token_ids;
+  bool ignore_eos = false;
   bool logprobs = false;
-  bool no_train = false;  // Nothing of it is recorded or logged.
+  int64_t top_logprobs = 0;                // Alternatives for each token.
+  std::optional<int64_t> prompt_logprobs;  // The same for each prompt token, beside its own.
+  bool no_train = false;                   // Nothing of it is recorded or logged.
 };
 
 // The request was accepted; it waits or runs from here on.
@@ -34,14 +45,30 @@ struct CompletionStarted {
   std::string request_id;
 };
 
-struct CompletionChunk {
-  std::string text;
+// The most probable tokens at one place, the most probable first.
+struct TopLogprobs {
   std::vector<int32_t> token_ids;
-  std::vector<float> logprobs;  // Empty unless asked for.
+  std::vector<float> logprobs;
 };
 
+// Of the prompt's tokens but the first. Before the first chunk, when it was asked for.
+struct PromptLogprobs {
+  std::vector<float> logprobs;
+  std::vector<TopLogprobs> top;  // Empty unless alternatives were asked for.
+};
+
+struct CompletionChunk {
+  int64_t choice = 0;
+  std::string text;
+  std::vector<int32_t> token_ids;
+  std::vector<float> logprobs;   // Empty unless asked for.
+  std::vector<TopLogprobs> top;  // The same.
+};
+
+// The end of one choice.
 struct CompletionEnd {
-  absl::Status status;  // Not OK: the request failed; the rest is unset.
+  absl::Status status;  // Not OK: the request failed, with all choices; the rest is unset.
+  int64_t choice = 0;
   std::string completion_id;
   RevisionId revision;
   int64_t prompt_tokens = 0;
@@ -51,7 +78,8 @@ struct CompletionEnd {
   bool recorded = false;
 };
 
-using CompletionEvent = std::variant<CompletionStarted, CompletionChunk, CompletionEnd>;
+using CompletionEvent =
+    std::variant<CompletionStarted, PromptLogprobs, CompletionChunk, CompletionEnd>;
 
 }  // namespace alchemist
 

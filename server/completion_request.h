@@ -17,6 +17,9 @@ inline constexpr int64_t kMaxTokensDefault = 256;
 inline constexpr int64_t kStopStringsMax = 16;
 inline constexpr int64_t kStopBytesMax = 256;
 inline constexpr int64_t kIdBytesMax = 128;
+inline constexpr int64_t kStopTokensMax = 64;
+inline constexpr int64_t kLogitBiasMax = 1024;
+inline constexpr int64_t kTopLogprobsMax = 20;
 
 inline constexpr char kTenantKey[] = "alchemist-tenant";  // Of a call's metadata.
 

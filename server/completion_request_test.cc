@@ -54,6 +54,11 @@ TEST_F(CompletionRequestTest, DefaultsAreThoseOfTheProto) {
   EXPECT_TRUE(request->stop.empty());
   EXPECT_FALSE(request->logprobs);
   EXPECT_EQ(request->priority, 0);
+  EXPECT_EQ(request->choices, 1);
+  EXPECT_FALSE(request->adjustments.any());
+  EXPECT_EQ(request->sampling.min_p, 0);
+  EXPECT_EQ(request->min_tokens, 0);
+  EXPECT_FALSE(request->prompt_logprobs.has_value());
   EXPECT_FALSE(request->no_train);
   EXPECT_EQ(request->adapter_id, "");
   EXPECT_EQ(request->session_id, "");
@@ -86,6 +91,17 @@ TEST_F(CompletionRequestTest, EveryFieldIsTakenOver) {
   message.add_stop(std::string(kStopBytesMax, 'x'));
   message.set_logprobs(true);
   message.set_priority(-7);
+  message.set_n(3);
+  message.set_min_p(0.25);
+  message.set_presence_penalty(-1);
+  message.set_frequency_penalty(0.5);
+  message.set_repetition_penalty(1.25);
+  (*message.mutable_logit_bias())[4] = -3;
+  message.add_stop_token_ids(7);
+  message.set_ignore_eos(true);
+  message.set_min_tokens(5);
+  message.set_top_logprobs(2);
+  message.set_prompt_logprobs(0);
   message.set_no_train(true);
   const auto request = Parse(message);
   ASSERT_TRUE(request.ok()) << request.status();
@@ -98,6 +114,17 @@ TEST_F(CompletionRequestTest, EveryFieldIsTakenOver) {
   EXPECT_EQ(request->stop.size(), 1u);
   EXPECT_TRUE(request->logprobs);
   EXPECT_EQ(request->priority, -7);
+  EXPECT_EQ(request->choices, 3);
+  EXPECT_EQ(request->sampling.min_p, 0.25);
+  EXPECT_EQ(request->adjustments.presence_penalty, -1);
+  EXPECT_EQ(request->adjustments.frequency_penalty, 0.5);
+  EXPECT_EQ(request->adjustments.repetition_penalty, 1.25);
+  EXPECT_THAT(request->adjustments.bias, ElementsAre(std::pair(4, -3.0f)));
+  EXPECT_THAT(request->stop_token_ids, ElementsAre(7));
+  EXPECT_TRUE(request->ignore_eos);
+  EXPECT_EQ(request->min_tokens, 5);
+  EXPECT_EQ(request->top_logprobs, 2);
+  EXPECT_EQ(request->prompt_logprobs, 0) << "0 is not unset";
   EXPECT_TRUE(request->no_train);
   EXPECT_EQ(request->session_id.size(), static_cast<size_t>(kIdBytesMax));
 }
@@ -163,6 +190,27 @@ TEST_F(CompletionRequestTest, EachErrorNamesItsFieldAndLimit) {
        [](auto& m) {
          for (int i = 0; i < 17; ++i) m.add_stop("x");
        }},
+      {"min_p:", "[0, 1]", [](auto& m) { m.set_min_p(1.5); }},
+      {"min_p:", "[0, 1]", [=](auto& m) { m.set_min_p(nan); }},
+      {"presence_penalty:", "[-2, 2]", [](auto& m) { m.set_presence_penalty(-2.5); }},
+      {"frequency_penalty:", "[-2, 2]", [=](auto& m) { m.set_frequency_penalty(nan); }},
+      {"repetition_penalty:", "(0, 2]", [](auto& m) { m.set_repetition_penalty(0); }},
+      {"repetition_penalty:", "(0, 2]", [](auto& m) { m.set_repetition_penalty(2.5); }},
+      {"logit_bias:", "[0, 29)", [](auto& m) { (*m.mutable_logit_bias())[29] = 1; }},
+      {"logit_bias:", "[-100, 100]", [](auto& m) { (*m.mutable_logit_bias())[1] = 101; }},
+      {"logit_bias:", "[-100, 100]", [](auto& m) { (*m.mutable_logit_bias())[1] = std::nanf(""); }},
+      {"logit_bias:", "1024",
+       [](auto& m) {
+         for (int i = 0; i < 1025; ++i) (*m.mutable_logit_bias())[i] = 1;
+       }},
+      {"stop_token_ids:", "[0, 29)", [](auto& m) { m.add_stop_token_ids(-1); }},
+      {"stop_token_ids:", "64", [](auto& m) { m.mutable_stop_token_ids()->Resize(65, 1); }},
+      {"min_tokens:", "[0, 61]", [](auto& m) { m.set_min_tokens(62); }},
+      {"min_tokens:", "[0, 61]", [](auto& m) { m.set_min_tokens(-1); }},
+      {"n:", "[1, 16]", [](auto& m) { m.set_n(0); }},
+      {"n:", "[1, 16]", [](auto& m) { m.set_n(17); }},
+      {"top_logprobs:", "[0, 20]", [](auto& m) { m.set_top_logprobs(21); }},
+      {"prompt_logprobs:", "[0, 20]", [](auto& m) { m.set_prompt_logprobs(-1); }},
       {"adapter_id:", "128", [](auto& m) { m.set_adapter_id(std::string(129, 'a')); }},
       {"session_id:", "128", [](auto& m) { m.set_session_id(std::string(129, 'a')); }},
   };

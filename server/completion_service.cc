@@ -37,18 +37,36 @@ v1::CompleteResponse ToMessage(CompletionStarted started) {
   return response;
 }
 
+v1::TopLogprobs ToMessage(const TopLogprobs& top) {
+  v1::TopLogprobs message;
+  message.mutable_token_ids()->Add(top.token_ids.begin(), top.token_ids.end());
+  message.mutable_logprobs()->Add(top.logprobs.begin(), top.logprobs.end());
+  return message;
+}
+
+v1::CompleteResponse ToMessage(PromptLogprobs prompt) {
+  v1::CompleteResponse response;
+  v1::PromptLogprobs& message = *response.mutable_prompt_logprobs();
+  message.mutable_logprobs()->Add(prompt.logprobs.begin(), prompt.logprobs.end());
+  for (const TopLogprobs& top : prompt.top) *message.add_top_logprobs() = ToMessage(top);
+  return response;
+}
+
 v1::CompleteResponse ToMessage(CompletionChunk chunk) {
   v1::CompleteResponse response;
   v1::CompletionChunk& message = *response.mutable_chunk();
+  message.set_index(chunk.choice);
   message.set_text(std::move(chunk.text));
   message.mutable_token_ids()->Add(chunk.token_ids.begin(), chunk.token_ids.end());
   message.mutable_logprobs()->Add(chunk.logprobs.begin(), chunk.logprobs.end());
+  for (const TopLogprobs& top : chunk.top) *message.add_top_logprobs() = ToMessage(top);
   return response;
 }
 
 v1::CompleteResponse ToMessage(const CompletionEnd& end) {
   v1::CompleteResponse response;
   v1::CompletionFinal& message = *response.mutable_final();
+  message.set_index(end.choice);
   message.set_completion_id(end.completion_id);
   *message.mutable_revision() = ToMessage(end.revision);
   message.mutable_usage()->set_prompt_tokens(end.prompt_tokens);
@@ -82,7 +100,11 @@ class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer
 
   void Begin(absl::StatusOr<CompletionRequest> request, ServingLoop* loop) {
     if (!request.ok()) return End(request.status());
-    stream_ = std::make_shared<CompletionStream>([weak = weak_from_this()] {
+    {
+      MutexLock lock(&mutex_);
+      choices_left_ = request->choices;
+    }
+    stream_ = std::make_shared<CompletionStream>(request->choices, [weak = weak_from_this()] {
       if (const auto reactor = weak.lock(); reactor != nullptr) reactor->OnEvents();
     });
     const absl::Status posted =
@@ -107,20 +129,28 @@ class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer
 
   void WriteNext() {
     std::optional<CompletionEvent> event;
+    bool last = false;
     {
       MutexLock lock(&mutex_);
       if (ended_ || writing_) return;
       event = stream_->Take();
       if (!event.has_value() && !stream_->cancelled()) return;
-      const bool more = event.has_value() && !std::holds_alternative<CompletionEnd>(*event);
-      (more ? writing_ : ended_) = true;
+      last = !event.has_value() || IsLast(*event);
+      (last ? ended_ : writing_) = true;
     }
     if (!event.has_value()) return Finish(grpc::Status::CANCELLED);
-    if (auto* end = std::get_if<CompletionEnd>(&*event)) return WriteEnd(*end);
-    auto* chunk = std::get_if<CompletionChunk>(&*event);
-    Serialize(chunk != nullptr ? ToMessage(std::move(*chunk))
-                               : ToMessage(std::get<CompletionStarted>(*std::move(event))));
+    const auto* end = std::get_if<CompletionEnd>(&*event);
+    if (end != nullptr && !end->status.ok()) return FinishWith(end->status);
+    Serialize(std::visit([](auto& of_kind) { return ToMessage(std::move(of_kind)); }, *event));
+    if (last) return StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
     StartWrite(&response_);
+  }
+
+  // Counts the choices that have ended. An error ends them all.
+  bool IsLast(const CompletionEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const auto* end = std::get_if<CompletionEnd>(&event);
+    if (end == nullptr) return false;
+    return !end->status.ok() || --choices_left_ == 0;
   }
 
   void Serialize(const v1::CompleteResponse& message) {
@@ -129,12 +159,6 @@ class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer
     const grpc::Status status = grpc::SerializationTraits<v1::CompleteResponse>::Serialize(
         message, &response_, &own_buffer);
     CHECK(status.ok()) << status.error_message();
-  }
-
-  void WriteEnd(const CompletionEnd& end) {
-    if (!end.status.ok()) return FinishWith(end.status);
-    Serialize(ToMessage(end));
-    StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
   }
 
   // Before anything was handed to the loop.
@@ -178,6 +202,7 @@ class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer
   Mutex mutex_;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t choices_left_ ABSL_GUARDED_BY(mutex_) = 0;  // Their end was not taken yet.
 };
 
 // Complete's messages are parsed here: gRPC would answer what it cannot parse, like a text that is

@@ -6,7 +6,7 @@ namespace alchemist {
 
 bool CompletionStream::HasRoom() const {
   MutexLock lock(&mutex_);
-  return static_cast<int64_t>(events_.size()) + 2 <= kEventsMax;
+  return static_cast<int64_t>(events_.size()) + 2 * choices_ <= kEventsMax;
 }
 
 void CompletionStream::Push(CompletionEvent event) {

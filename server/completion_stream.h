@@ -1,7 +1,7 @@
 // CompletionStream: the events of one completion on their way from the serving loop to the call
-// that reads them. Bounded: while it has no room for a chunk and the end, the loop leaves the
-// sequence out of its steps, so that a slow reader stops its own request and nobody else's. Shared
-// by the loop and the call; both may end first.
+// that reads them. Bounded: while it has no room for what a step makes and the ends, the loop
+// leaves the request out of its steps, so that a slow reader stops its own request and nobody
+// else's. Shared by the loop and the call; both may end first.
 #ifndef ALCHEMIST_SERVER_COMPLETION_STREAM_H_
 #define ALCHEMIST_SERVER_COMPLETION_STREAM_H_
 
@@ -19,13 +19,16 @@ namespace alchemist {
 class CompletionStream {
  public:
   static constexpr int64_t kEventsMax = 64;
+  static_assert(kEventsMax >= 4 * kChoicesMax);
 
   // `wake` is called on the loop's thread, without a lock, when there is an event for a reader
   // whose last Take found none, and by Abandon. It may be called once more after Cancel.
-  explicit CompletionStream(std::function<void()> wake = [] {}) : wake_(std::move(wake)) {}
+  explicit CompletionStream(
+      int64_t choices = 1, std::function<void()> wake = [] {})
+      : choices_(choices), wake_(std::move(wake)) {}
 
   // ---- The serving loop ----
-  bool HasRoom() const;
+  bool HasRoom() const;  // For a chunk and the end of every choice.
   // REQUIRES: there was room, or it is the end. Dropped when the reader is gone.
   void Push(CompletionEvent event);
   // The reader has taken nothing for too long: `end` is the last it can get.
@@ -40,6 +43,7 @@ class CompletionStream {
   bool abandoned() const;
 
  private:
+  const int64_t choices_;
   const std::function<void()> wake_;
   mutable Mutex mutex_;  // The loop and the call are different threads.
   std::deque<CompletionEvent> events_ ABSL_GUARDED_BY(mutex_);

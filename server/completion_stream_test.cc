@@ -21,7 +21,7 @@ CompletionEnd Failed() {
 
 TEST(CompletionStreamTest, AReaderThatFoundNothingIsWokenOnce) {
   int wakes = 0;
-  CompletionStream stream([&] { ++wakes; });
+  CompletionStream stream(1, [&] { ++wakes; });
   stream.Push(Chunk(1));
   EXPECT_EQ(wakes, 0) << "nobody waits yet";
   ASSERT_TRUE(stream.Take().has_value());
@@ -43,9 +43,17 @@ TEST(CompletionStreamTest, RoomForTheEndIsKept) {
   EXPECT_FALSE(stream.Take().has_value());
 }
 
+TEST(CompletionStreamTest, EveryChoiceHasRoomForItsEnd) {
+  CompletionStream stream(kChoicesMax);
+  while (stream.HasRoom()) {
+    for (int64_t choice = 0; choice < kChoicesMax; ++choice) stream.Push(Chunk(1));
+  }
+  for (int64_t choice = 0; choice < kChoicesMax; ++choice) stream.Push(CompletionEnd());
+}
+
 TEST(CompletionStreamTest, AReaderThatIsAbandonedIsWokenThoughItIsBusy) {
   int wakes = 0;
-  CompletionStream stream([&] { ++wakes; });
+  CompletionStream stream(1, [&] { ++wakes; });
   stream.Push(Chunk(1));
   stream.Push(Failed());
   EXPECT_EQ(wakes, 0) << "it comes to the end by itself";
@@ -57,7 +65,7 @@ TEST(CompletionStreamTest, AReaderThatIsAbandonedIsWokenThoughItIsBusy) {
 
 TEST(CompletionStreamTest, NothingComesToAReaderThatIsGone) {
   int wakes = 0;
-  CompletionStream stream([&] { ++wakes; });
+  CompletionStream stream(1, [&] { ++wakes; });
   EXPECT_FALSE(stream.Take().has_value());
   stream.Cancel();
   EXPECT_TRUE(stream.cancelled());

@@ -33,7 +33,12 @@ class FairQueue {
     Tenant& owner = tenants_.at(tenant);
     CHECK_GT(owner.running, 0) << "tenant " << tenant;
     --owner.running;
-    owner.waiting[priority].push_front({std::move(value), /*returned=*/true});
+    PushSplit(tenant, priority, std::move(value));
+  }
+
+  // What was split off from one that Pop gave waits, before those of its tenant and priority.
+  void PushSplit(const std::string& tenant, int32_t priority, T value) {
+    tenants_.at(tenant).waiting[priority].push_front({std::move(value), /*returned=*/true});
     ++size_;
   }
 

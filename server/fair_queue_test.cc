@@ -109,6 +109,20 @@ TEST(FairQueueTest, AReturnedOneIsNextOfItsPriority) {
   EXPECT_EQ(queue.Pop(), 1);
 }
 
+TEST(FairQueueTest, WhatIsSplitOffIsNextAndNeverTakenOut) {
+  FairQueue<int> queue;
+  queue.Push("a", 0, 0);
+  queue.Push("a", 0, 1);
+  EXPECT_EQ(queue.Pop(), 0);
+  queue.PushSplit("a", 0, 2);
+  queue.PushSplit("a", 0, 3);
+  EXPECT_EQ(queue.size(), 3);
+  EXPECT_EQ(queue.TakeFromLongest("b"), 1);
+  EXPECT_EQ(queue.TakeFromLongest("b"), std::nullopt);
+  EXPECT_EQ(queue.Pop(), 3);
+  EXPECT_EQ(queue.Pop(), 2);
+}
+
 TEST(FairQueueTest, AFullQueueTakesTheLastOfWhoHasMost) {
   FairQueue<int> queue;
   queue.Push("a", 0, 0);

@@ -16,7 +16,10 @@ size_t PartialMatch(const std::string& text, const std::string& stop) {
 
 }  // namespace
 
-std::string OutputText::Push(int32_t token) { return Emit(decoder_.Push(token), /*last=*/false); }
+std::string OutputText::Push(int32_t token, bool may_stop) {
+  std::string text = decoder_.Push(token);
+  return may_stop ? Emit(std::move(text), /*last=*/false) : text;
+}
 
 std::string OutputText::Finish() { return Emit(decoder_.Finish(), /*last=*/true); }
 

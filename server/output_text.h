@@ -20,8 +20,8 @@ class OutputText {
       : decoder_(tokenizer, {.continuation = true}), stop_(std::move(stop)) {}
 
   // Adds a token and returns what can be emitted now. Sets stopped() when a stop string is
-  // complete.
-  std::string Push(int32_t token);
+  // complete. Not `may_stop`: this token's text is not looked at for stop strings.
+  std::string Push(int32_t token, bool may_stop = true);
   // What was held back, at the end of the answer. Nothing after a stop string.
   std::string Finish();
   bool stopped() const { return stopped_; }

@@ -31,7 +31,9 @@ class Planner {
       rows_left -= rows_[i];
     }
     for (size_t i = 0; i < running_.size() && rows_left > 0; ++i) {
-      const int64_t rows = std::min(running_[i].prompt_rows_left, rows_left);
+      const RunningSequence& sequence = running_[i];
+      const int64_t rows =
+          std::min({sequence.prompt_rows_left, sequence.prompt_rows_max, rows_left});
       if (rows == 0 || preempted_[i]) continue;
       plan.prefill.push_back({static_cast<int64_t>(i), rows});
       rows_left -= rows;

@@ -5,6 +5,7 @@
 #define ALCHEMIST_SERVER_SCHEDULER_H_
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,8 @@ inline constexpr int64_t kResumeRowsMax = 32;
 
 // A running sequence, in order of admission.
 struct RunningSequence {
-  int64_t prompt_rows_left = 0;  // 0: it decodes.
+  int64_t prompt_rows_left = 0;                                   // 0: it decodes.
+  int64_t prompt_rows_max = std::numeric_limits<int64_t>::max();  // In this step.
   int64_t decode_rows_left = 0;  // Rows of its answer that are known and not run: 1, or more when
                                  // it was preempted.
   bool has_room = true;          // Its reader keeps up; otherwise it waits.

@@ -30,6 +30,16 @@ TEST(SchedulerTest, DecodesGoFirstAndPromptsShareTheRest) {
   EXPECT_TRUE(plan.preempt.empty());
 }
 
+TEST(SchedulerTest, APromptOfFewRowsAStepLeavesTheRestToOthers) {
+  RunningSequence scored = Prompt(50);
+  scored.prompt_rows_max = 8;
+  RunningSequence waits = Prompt(50);
+  waits.prompt_rows_max = 0;
+  const StepPlan plan = PlanStep({.rows_per_step = 20}, kPlenty, {scored, waits, Prompt(50)});
+  EXPECT_EQ(plan.prefill, (Parts{{0, 8}, {2, 12}}));
+  EXPECT_TRUE(plan.decode.empty());
+}
+
 TEST(SchedulerTest, ASlowReaderStopsOnlyItsOwnSequence) {
   RunningSequence slow = Answer();
   slow.has_room = false;

@@ -43,6 +43,7 @@ struct Sequence {
         kv(geometry, store),
         text(tokenizer, this->request.stop) {}
 
+  uint64_t seed() const { return request.seed + static_cast<uint64_t>(choice); }
   int64_t prompt_rows() const { return static_cast<int64_t>(request.prompt_tokens.size()); }
   int64_t prompt_rows_left() const { return std::max<int64_t>(0, prompt_rows() - rows_done); }
   // Tokens that are known: the prompt's and the sampled ones.
@@ -51,6 +52,7 @@ struct Sequence {
   int64_t rows_left() const { return tokens() - rows_done; }
 
   const CompletionRequest request;
+  int64_t choice = 0;  // Of the request's.
   const std::shared_ptr<CompletionStream> stream;
   std::shared_ptr<const ServedRevision> revision;  // Pinned at admission; null before.
   SequenceKv kv;
@@ -66,6 +68,7 @@ struct Sequence {
   int64_t rows_done = 0;            // Positions whose K/V is in place.
   std::vector<int32_t> output;      // Sampled tokens; the last one is not run yet.
   std::vector<float> log_probs;     // Of output.
+  PromptLogprobs prompt_logprobs;   // So far, where they are wanted.
   int64_t preemptions = 0;
   int64_t no_room_since_us = 0;  // When its reader fell behind; 0: it keeps up.
   bool aborted = false;          // By Abort.
