@@ -221,11 +221,13 @@ void ActivationStore::Pin(uint64_t record_id, int64_t now_us) {
   Use(record_id, now_us);
 }
 
-void ActivationStore::Unpin(uint64_t record_id) {
+void ActivationStore::Unpin(uint64_t record_id, int64_t now_us) {
   Record& record = Get(record_id);
   CHECK_GT(record.pins, 0) << "record " << record_id;
   CHECK(record.state == State::kSealed) << "a filling record ends by Seal or Abort";
   --record.pins;
+  now_us_ = now_us;
+  Use(record_id, now_us);
 }
 
 bool ActivationStore::Holds(uint64_t record_id) const {
@@ -383,6 +385,7 @@ bool ActivationStore::Release(uint64_t session_epoch, uint64_t lease_id, int64_t
     Record& record = Get(*ended);
     --record.leases;
     record.use.trained = true;
+    if (record.is_response) Get(record.parent.record_id).use.trained = true;
   }
   return true;
 }

@@ -92,8 +92,8 @@ class ActivationStore {
   void Abort(uint64_t record_id);  // FILLING -> FREE.
   // A running request reads the K/V of a SEALED record that is not its own.
   void Pin(uint64_t record_id, int64_t now_us);
-  // A running request is done with a record's K/V.
-  void Unpin(uint64_t record_id);
+  // A running request is done with a record's K/V: it was of use until now.
+  void Unpin(uint64_t record_id, int64_t now_us);
   bool Holds(uint64_t record_id) const;  // SEALED or LEASED.
   // The revisions that made the records, those still FILLING included.
   std::set<uint64_t> Revisions() const;

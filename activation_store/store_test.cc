@@ -42,7 +42,7 @@ uint64_t AddRecord(ActivationStore& store, int64_t rows) {
   CHECK(store.AppendKvPages(id, rows));
   CHECK(store.AppendBlock({{id, 0, rows, 1}}) != nullptr);
   store.Seal(id, rows, {});
-  store.Unpin(id);
+  store.Unpin(id, 0);
   return id;
 }
 
@@ -187,7 +187,21 @@ std::optional<uint64_t> AddShared(ActivationStore& store, int32_t family, int64_
     return std::nullopt;
   }
   store.Seal(id, tokens, hashes);
-  store.Unpin(id);
+  store.Unpin(id, now_us);
+  return id;
+}
+
+// The record of an answer to AddShared's prompt `prompt`, of `rows` rows, in blocks of 32.
+uint64_t AddResponse(ActivationStore& store, uint64_t prompt, int64_t prompt_tokens, int32_t family,
+                     int64_t rows, int64_t now_us = 0) {
+  const uint64_t id = store.BeginResponse(prompt, now_us);
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t position = prompt_tokens + row;
+    if (row == 0 || position % kKvPageTokens == 0) CHECK(store.AppendKvPages(id, position + 1));
+    if (row % 32 == 0) CHECK(store.AppendBlock({{id, position, 32, 32}}) != nullptr);
+  }
+  store.Seal(id, prompt_tokens + rows, HashBlocks({}, TokensOf(family, prompt_tokens + rows)));
+  store.Unpin(id, now_us);
   return id;
 }
 
@@ -246,7 +260,7 @@ TEST(StoreTest, WhatOthersGoOnFromStaysAndGoesAfterThem) {
   store->Pin(root, 0);  // A request without a record of its own reads it.
   EXPECT_EQ(store->EvictOlderThan(INT64_MAX), 1);
   EXPECT_TRUE(store->Holds(root));
-  store->Unpin(root);
+  store->Unpin(root, 0);
   EXPECT_EQ(store->EvictOlderThan(INT64_MAX), 1);
   EXPECT_EQ(store->ledger().hash_blocks, 0);
   store->CheckInvariants();
@@ -278,6 +292,31 @@ TEST(StoreTest, AWholeTreeMakesRoomWhenItMust) {
   store->CheckInvariants();
 }
 
+TEST(StoreTest, ARecordIsAsOldAsTheEndOfItsRequest) {
+  auto store = MakeStore(64);
+  const uint64_t record = store->Begin({}, {}, 100);
+  ASSERT_TRUE(store->AppendKvPages(record, 5));
+  ASSERT_NE(store->AppendBlock({{record, 0, 5, 1}}), nullptr);
+  store->Seal(record, 5, {});
+  store->Unpin(record, 700);  // It decoded for long.
+  EXPECT_EQ(store->EvictOlderThan(600), 0) << "its feedback is yet to come";
+  EXPECT_EQ(store->EvictOlderThan(701), 1);
+}
+
+TEST(StoreTest, ATrainedAnswersPromptIsTrained) {
+  auto store = MakeStore(4 * 40);
+  const uint64_t prompt = *AddShared(*store, 1, 66, 300);
+  const uint64_t answer = AddResponse(*store, prompt, 66, 1, 5, 300);
+  const uint64_t older = *AddShared(*store, 2, 66, 200);
+  const auto lease = store->Lease(answer, 1);
+  store->Release(1, lease->lease_id, 0, kLayers + 1);
+  int32_t family = 3;
+  while (store->Holds(prompt) && store->Holds(older)) {
+    ASSERT_TRUE(AddShared(*store, family++, 66, 510).has_value());
+  }
+  EXPECT_TRUE(store->Holds(older)) << "310 us, but not trained yet; the prompt counts for 420";
+}
+
 TEST(StoreTest, WhatServesAgainIsKeptAndWhatWasTrainedGoesFirst) {
   // Each takes 12 + 11 pages.
   auto store = MakeStore(4 * 25);
@@ -285,8 +324,8 @@ TEST(StoreTest, WhatServesAgainIsKeptAndWhatWasTrainedGoesFirst) {
   const uint64_t old = *AddShared(*store, 2, 66, 200);
   const uint64_t trained = *AddShared(*store, 3, 66, 300);
   const uint64_t fresh = *AddShared(*store, 4, 66, 400);
-  store->Pin(old_but_used, 500);
-  store->Unpin(old_but_used);
+  store->Pin(old_but_used, 450);
+  store->Unpin(old_but_used, 500);
   const auto lease = store->Lease(trained, 1);
   store->Release(1, lease->lease_id, 0, kLayers + 1);
   ASSERT_TRUE(AddShared(*store, 5, 66, 510).has_value());
@@ -302,8 +341,8 @@ TEST(StoreTest, WhatServesAPrefixServesThoseItGoesOnFrom) {
   const uint64_t root = *AddShared(*store, 1, 66, 100);
   const uint64_t child = *AddShared(*store, 1, 130, 200);
   const uint64_t stranger = *AddShared(*store, 2, 66, 400);
-  store->Pin(child, 500);
-  store->Unpin(child);
+  store->Pin(child, 450);
+  store->Unpin(child, 500);
   ASSERT_TRUE(store->Lease(stranger, 1).ok());
   ASSERT_TRUE(AddShared(*store, 3, 66, 510).has_value());
   EXPECT_FALSE(store->Holds(child)) << "the only leaf that nobody holds";
@@ -311,20 +350,6 @@ TEST(StoreTest, WhatServesAPrefixServesThoseItGoesOnFrom) {
   ASSERT_TRUE(AddShared(*store, 4, 66, 520).has_value());
   EXPECT_TRUE(store->Holds(root)) << "it was used at 500, through its child";
   EXPECT_FALSE(store->Holds(stranger));
-}
-
-// The record of an answer to AddShared's prompt `prompt`, of `rows` rows, in blocks of 32.
-uint64_t AddResponse(ActivationStore& store, uint64_t prompt, int64_t prompt_tokens, int32_t family,
-                     int64_t rows) {
-  const uint64_t id = store.BeginResponse(prompt, 0);
-  for (int64_t row = 0; row < rows; ++row) {
-    const int64_t position = prompt_tokens + row;
-    if (row == 0 || position % kKvPageTokens == 0) CHECK(store.AppendKvPages(id, position + 1));
-    if (row % 32 == 0) CHECK(store.AppendBlock({{id, position, 32, 32}}) != nullptr);
-  }
-  store.Seal(id, prompt_tokens + rows, HashBlocks({}, TokensOf(family, prompt_tokens + rows)));
-  store.Unpin(id);
-  return id;
 }
 
 TEST(StoreTest, AnAnswersRecordGoesOnFromItsWholePrompt) {
@@ -395,7 +420,7 @@ TEST(StoreTest, NoPageIsLostOrOwnedTwiceOverRandomSteps) {
         for (const BlockRun& run : runs) {
           if (room && random.Below(4) != 0) {
             store->Seal(run.record_id, rows, {});
-            store->Unpin(run.record_id);
+            store->Unpin(run.record_id, step);
             sealed.push_back(run.record_id);
           } else {
             store->Abort(run.record_id);

@@ -19,7 +19,8 @@ absl::StatusOr<std::unique_ptr<Batcher>> Batcher::Create(const BatcherOptions& o
                                                          Device& device) {
   std::unique_ptr<Batcher> batcher(new Batcher(options, std::move(parts)));
   const Model& model = *batcher->parts_.model;
-  const int64_t rows_max = std::max(options.scheduler.rows_per_step, options.running_max);
+  const int64_t rows_max =
+      std::max(options.scheduler.rows_per_step, options.running_max + kResumeRowsMax);
   ASSIGN_OR_RETURN(batcher->scratch_, ForwardScratch::Create(model, rows_max, device));
   const int64_t logits_bytes = std::max(options.running_max, kScoredRowsMax) *
                                model.config().vocab * BytesPerElement(DType::kF32);
@@ -83,15 +84,20 @@ void Batcher::Admit() {
     const SequencePtr* const next = waiting_.Front();
     if (next == nullptr || !Start(**next)) return;  // Nobody overtakes a large request.
     running_.push_back(waiting_.Pop());
-    if (running_.back()->preemptions == 0) pace_.OnTaken(parts_.clock->MonotonicUs());
+    if (!std::exchange(running_.back()->is_charged, true)) ChargePrompt(*running_.back());
+    if (waiting() == 0) pace_.OnEmpty();
   }
+}
+
+// At once, so that of two tenants with full queues none is given all places.
+void Batcher::ChargePrompt(const Sequence& sequence) {
+  waiting_.Charge(sequence.request.tenant, sequence.prompt_rows() - sequence.prefix.tokens);
+  pace_.OnTaken(parts_.clock->MonotonicUs());
 }
 
 bool Batcher::Start(Sequence& sequence) {
   const bool first = sequence.revision == nullptr;
-  const bool may_record = first && options_.record != RecordMode::kOff &&
-                          !sequence.request.no_train &&
-                          !sequence.request.prompt_logprobs.has_value();
+  const bool may_record = first && MayRecord(sequence);
   if (!Fits(sequence, may_record ? sequence.prompt_rows() : sequence.kv.record_tokens())) {
     return false;
   }
@@ -101,7 +107,8 @@ bool Batcher::Start(Sequence& sequence) {
     if (may_record && BeginRecord(sequence)) {
       sequence.kv.UseRecord(sequence.record_id, sequence.prompt_rows());
     } else if (may_record && !Fits(sequence, sequence.prefix.tokens)) {
-      sequence.revision = nullptr;  // Its turn is later, and so is what it runs at.
+      sequence.record_refused = true;  // Nothing is evicted for it again.
+      sequence.revision = nullptr;     // Its turn is later, and so is what it runs at.
       return false;
     } else if (sequence.prefix.record_id != 0) {
       UsePrefix(sequence);
@@ -112,6 +119,11 @@ bool Batcher::Start(Sequence& sequence) {
   }
   CHECK(sequence.kv.Extend(sequence.tokens())) << "the forecast counts what is known";
   return true;
+}
+
+bool Batcher::MayRecord(const Sequence& sequence) const {
+  return options_.record != RecordMode::kOff && !sequence.request.no_train &&
+         !sequence.request.prompt_logprobs.has_value() && !sequence.record_refused;
 }
 
 bool Batcher::Fits(const Sequence& sequence, int64_t record_tokens) const {
@@ -233,11 +245,12 @@ void Batcher::EndRecord(Sequence& sequence) {
       parts_.store->Abort(sequence.record_id);
       break;
     case Sequence::Recording::kSealed:
-      parts_.store->Unpin(sequence.record_id);
+      parts_.store->Unpin(sequence.record_id, parts_.clock->MonotonicUs());
       break;
   }
   sequence.recording = Sequence::Recording::kNone;
-  if (sequence.prefix_pinned) parts_.store->Unpin(sequence.prefix.record_id);
+  if (sequence.prefix_pinned)
+    parts_.store->Unpin(sequence.prefix.record_id, parts_.clock->MonotonicUs());
   sequence.prefix_pinned = false;
 }
 

@@ -138,7 +138,9 @@ class Batcher {
                            std::shared_ptr<CompletionStream> stream) const;
   absl::Status MakeRoom(const std::string& tenant);
   void Admit();
+  void ChargePrompt(const Sequence& sequence);
   bool Start(Sequence& sequence);
+  bool MayRecord(const Sequence& sequence) const;
   bool Fits(const Sequence& sequence, int64_t record_tokens) const;
   KvGrowth GrowthOf(const Sequence& sequence, int64_t record_tokens) const;
   RecordIdentity IdentityOf(const Sequence& sequence) const;

@@ -172,6 +172,38 @@ TEST(BatcherSchedulingTest, TenantsShareAndPrioritiesAreATenantsOwn) {
   EXPECT_EQ(PromptsInOrderOfEnd(serving), (std::vector<size_t>{33, 34, 30, 35, 32, 31}));
 }
 
+TEST(BatcherSchedulingTest, PlacesThatAreFreeAtOnceAreShared) {
+  TestServingOptions options = Options(100, RecordMode::kOff);
+  options.batcher.running_max = 4;
+  TestServing serving(options);
+  for (const char* tenant : {"a", "b"}) {
+    for (int i = 0; i < 4; ++i) {
+      CompletionRequest request = serving.Request(tenant[0] == 'a' ? 10 : 20, 5);
+      request.tenant = tenant;
+      serving.Add(std::move(request));
+    }
+  }
+  ASSERT_TRUE(serving.batcher().RunStep());
+  serving.RunAll();
+  const std::vector<size_t> order = PromptsInOrderOfEnd(serving);
+  EXPECT_EQ(std::count(order.begin(), order.begin() + 4, 10u), 3) << "30 tokens of a, 20 of b";
+}
+
+// More decode rows than a step is to have: decodes never wait, and a resumed answer adds its own.
+TEST(BatcherSchedulingTest, AResumedAnswerFitsBesideAsManyDecodesAsRun) {
+  TestServingOptions options = Options(9, RecordMode::kOff);
+  options.batcher.scheduler.rows_per_step = 8;
+  options.batcher.running_max = 6;
+  TestServing serving(options);
+  TeachShortAnswers(serving);
+  std::vector<std::shared_ptr<CompletionStream>> streams;
+  for (uint64_t seed = 1; seed <= 6; ++seed)
+    streams.push_back(serving.Add(serving.Request(1, 60, seed)));
+  serving.RunAll();
+  EXPECT_GT(serving.batcher().counters().preempted, 0);
+  for (const auto& stream : streams) EXPECT_EQ(TestServing::AnswerOf(*stream).ends, 1);
+}
+
 TEST(BatcherSchedulingTest, AFullQueueSaysWhenToComeBack) {
   TestServingOptions options = Options(100, RecordMode::kOff);
   options.batcher.running_max = 1;

@@ -13,8 +13,8 @@
 namespace alchemist {
 namespace {
 
-// What a token costs in the account of its tenant: the weights of the paper that FairQueue names.
-constexpr int64_t kPromptTokenCost = 1;
+// What a token of an answer costs in the account of its tenant, beside 1 for one of a prompt: the
+// weights of the paper that FairQueue names. What is run again after a preemption costs nothing.
 constexpr int64_t kAnswerTokenCost = 2;
 
 }  // namespace
@@ -121,8 +121,6 @@ void Batcher::RunGroup(StepGroup& group) {
   for (const StepGroup::Part& part : group.parts) {
     Sequence& sequence = *part.sequence;
     const int64_t first_row = std::exchange(sequence.rows_done, sequence.rows_done + part.rows);
-    waiting_.Charge(sequence.request.tenant,
-                    part.rows * (decodes ? kAnswerTokenCost : kPromptTokenCost));
     if (!decodes && sequence.prompt_rows_left() == 0) AfterPrompt(sequence);
     if (part.scored) {
       ScorePrompt(sequence, first_row, logits.Rows(head_row, part.rows));
@@ -193,6 +191,7 @@ void Batcher::SplitChoices(Sequence& sequence, const float* logits) {
     split->prefix = sequence.prefix;
     split->queued_us = sequence.queued_us;
     split->has_begun = true;
+    split->is_charged = true;
     if (sealed) {
       split->record_id = sequence.record_id;
       split->recording = Sequence::Recording::kSealed;
@@ -219,6 +218,7 @@ void Batcher::TakeToken(Sequence& sequence, const float* logits) {
   const std::vector<int32_t>& eos_ids = parts_.model->config().eos_ids;
   const absl::Span<const float> row(logits, parts_.model->config().vocab);
   const int32_t token = ChooseToken(request, sequence.seed(), sequence.output, row, eos_ids);
+  waiting_.Charge(request.tenant, kAnswerTokenCost);
   sequence.output.push_back(token);
   sequence.log_probs.push_back(static_cast<float>(LogSoftmaxAt(row, token)));
   CompletionChunk chunk;
@@ -250,7 +250,7 @@ void Batcher::Finish(Sequence& sequence, FinishReason reason) {
   FinishedCompletion finished;
   finished.record_id = end.recorded ? sequence.record_id : 0;
   const uint64_t response_record_id = sequence.response.record_id;
-  if (responses_.Seal(sequence, IdentityOf(sequence))) {
+  if (responses_.Seal(sequence, IdentityOf(sequence), parts_.clock->MonotonicUs())) {
     finished.response_record_id = response_record_id;
     sequence.response = {};
     ++counters_.answers_recorded;

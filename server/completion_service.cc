@@ -122,9 +122,21 @@ class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer
 
   // The loop has something to write.
   void OnEvents() {
-    // What was written before is not read; nor would this be.
-    if (stream_->abandoned()) context_->TryCancel();
+    if (stream_->abandoned()) CancelCall();
     WriteNext();
+  }
+
+  // What was written before is not read; nor would the end be. The call's context lives until the
+  // call is finished, which WriteNext puts off meanwhile.
+  void CancelCall() {
+    {
+      MutexLock lock(&mutex_);
+      if (ended_) return;
+      cancelling_ = true;
+    }
+    context_->TryCancel();
+    MutexLock lock(&mutex_);
+    cancelling_ = false;
   }
 
   void WriteNext() {
@@ -132,7 +144,7 @@ class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer
     bool last = false;
     {
       MutexLock lock(&mutex_);
-      if (ended_ || writing_) return;
+      if (ended_ || writing_ || cancelling_) return;
       event = stream_->Take();
       if (!event.has_value() && !stream_->cancelled()) return;
       last = !event.has_value() || IsLast(*event);
@@ -201,6 +213,7 @@ class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer
   grpc::ByteBuffer response_;  // Being written.
   Mutex mutex_;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cancelling_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t choices_left_ ABSL_GUARDED_BY(mutex_) = 0;  // Their end was not taken yet.
 };

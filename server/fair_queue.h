@@ -2,7 +2,8 @@
 // served least, and within a tenant of the smallest priority number, first come first served. What
 // a tenant is owed is a deficit: how far its service is behind that of the others (virtual token
 // counters: Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024). A tenant that
-// comes back from idleness is owed nothing for the time in which it wanted nothing. One thread.
+// comes, or comes back from idleness, begins where those are that wait, or where the last one was
+// that did, and so is owed nothing for the time in which it wanted nothing. One thread.
 #ifndef ALCHEMIST_SERVER_FAIR_QUEUE_H_
 #define ALCHEMIST_SERVER_FAIR_QUEUE_H_
 
@@ -10,7 +11,6 @@
 #include <cstdint>
 #include <deque>
 #include <iterator>
-#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -23,22 +23,23 @@ namespace alchemist {
 template <typename T>
 class FairQueue {
  public:
+  static constexpr int64_t kTenantsMax = 1024;  // Idle ones that are remembered.
+
   // Waits behind those of its tenant and priority.
   void Push(const std::string& tenant, int32_t priority, T value) {
-    Activate(tenant).waiting[priority].push_back({std::move(value), /*returned=*/false});
+    Activate(tenant).waiting[priority].push_back(
+        {std::move(value), next_order_++, /*returned=*/false});
     ++size_;
   }
   // The value that Pop gave waits again, before those of its tenant and priority.
   void Return(const std::string& tenant, int32_t priority, T value) {
-    Tenant& owner = tenants_.at(tenant);
-    CHECK_GT(owner.running, 0) << "tenant " << tenant;
-    --owner.running;
+    EndRunning(tenants_.at(tenant));
     PushSplit(tenant, priority, std::move(value));
   }
-
   // What was split off from one that Pop gave waits, before those of its tenant and priority.
   void PushSplit(const std::string& tenant, int32_t priority, T value) {
-    tenants_.at(tenant).waiting[priority].push_front({std::move(value), /*returned=*/true});
+    tenants_.at(tenant).waiting[priority].push_front(
+        {std::move(value), next_order_++, /*returned=*/true});
     ++size_;
   }
 
@@ -52,6 +53,8 @@ class FairQueue {
     const auto next = Next();
     CHECK(next != tenants_.end());
     ++next->second.running;
+    ++running_;
+    level_ = std::max(level_, next->second.served);
     const auto priority = next->second.waiting.begin();
     T value = std::move(priority->second.front().value);
     Erase(next->second, priority, priority->second.begin());
@@ -59,9 +62,10 @@ class FairQueue {
   }
   // One that Pop gave runs no more.
   void Done(const std::string& tenant) {
-    Tenant& owner = tenants_.at(tenant);
-    CHECK_GT(owner.running, 0) << "tenant " << tenant;
-    --owner.running;
+    const auto owner = tenants_.find(tenant);
+    CHECK(owner != tenants_.end()) << "tenant " << tenant;
+    EndRunning(owner->second);
+    if (IsForgettable(owner->second)) tenants_.erase(owner);
     Forget();
   }
   // Work was done for a tenant that waits or runs.
@@ -118,6 +122,7 @@ class FairQueue {
  private:
   struct Waiting {
     T value;
+    uint64_t order = 0;  // Of its coming, among all tenants.
     bool returned = false;
   };
   struct Tenant {
@@ -126,6 +131,7 @@ class FairQueue {
     int64_t served = 0;
 
     bool active() const { return running > 0 || !waiting.empty(); }
+    uint64_t next_order() const { return waiting.begin()->second.front().order; }
     int64_t waiting_count() const {
       int64_t count = 0;
       for (const auto& [priority, values] : waiting) count += static_cast<int64_t>(values.size());
@@ -134,36 +140,44 @@ class FairQueue {
   };
   using Tenants = std::map<std::string, Tenant>;
 
+  // Of tenants that were served as much, the one that has waited longest.
   typename Tenants::iterator Next() {
     auto next = tenants_.end();
     for (auto it = tenants_.begin(); it != tenants_.end(); ++it) {
-      if (it->second.waiting.empty()) continue;
-      if (next == tenants_.end() || it->second.served < next->second.served) next = it;
+      const Tenant& tenant = it->second;
+      if (tenant.waiting.empty()) continue;
+      if (next == tenants_.end() || tenant.served < next->second.served ||
+          (tenant.served == next->second.served &&
+           tenant.next_order() < next->second.next_order())) {
+        next = it;
+      }
     }
     return next;
   }
-  // Of the active tenants; the largest number when there is none.
-  int64_t LeastServed() const {
-    int64_t least = std::numeric_limits<int64_t>::max();
-    for (const auto& [name, tenant] : tenants_) {
-      if (tenant.active()) least = std::min(least, tenant.served);
-    }
-    return least;
-  }
   Tenant& Activate(const std::string& name) {
-    const int64_t least = LeastServed();
+    const auto next = Next();
+    const int64_t level = next == tenants_.end() ? level_ : next->second.served;
     Tenant& tenant = tenants_[name];
-    if (!tenant.active() && least < std::numeric_limits<int64_t>::max()) {
-      tenant.served = std::max(tenant.served, least);
-    }
+    if (!tenant.active()) tenant.served = std::max(tenant.served, level);
     return tenant;
   }
-  // Idle tenants that are ahead of nobody: they would come back as unknown ones do.
+  void EndRunning(Tenant& tenant) {
+    CHECK_GT(tenant.running, 0);
+    --tenant.running;
+    --running_;
+  }
+  // It would come back as an unknown one does.
+  bool IsForgettable(const Tenant& tenant) const {
+    return !tenant.active() && tenant.served <= level_;
+  }
+  // Nobody is ahead of anybody when nobody wants anything. Otherwise idle tenants that are ahead
+  // are remembered, as far as there is room: names cost a client nothing.
   void Forget() {
-    const int64_t least = LeastServed();
-    std::erase_if(tenants_, [&](const auto& entry) {
-      return !entry.second.active() && entry.second.served <= least;
-    });
+    if (running_ == 0 && size_ == 0) return tenants_.clear();
+    if (static_cast<int64_t>(tenants_.size()) <= kTenantsMax + running_ + size_) return;
+    std::erase_if(tenants_, [&](const auto& entry) { return IsForgettable(entry.second); });
+    if (static_cast<int64_t>(tenants_.size()) <= kTenantsMax + running_ + size_) return;
+    std::erase_if(tenants_, [](const auto& entry) { return !entry.second.active(); });
   }
   void Erase(Tenant& tenant, typename std::map<int32_t, std::deque<Waiting>>::iterator priority,
              typename std::deque<Waiting>::iterator value) {
@@ -174,6 +188,9 @@ class FairQueue {
 
   Tenants tenants_;
   int64_t size_ = 0;
+  int64_t running_ = 0;
+  int64_t level_ = 0;  // How much the tenant that was next had been served; grows.
+  uint64_t next_order_ = 0;
 };
 
 }  // namespace alchemist

@@ -52,24 +52,53 @@ TEST(FairQueueTest, ServiceIsWhatIsCharged) {
   EXPECT_EQ(order, (std::vector<int>{0, 3, 4, 5, 1, 2})) << "a large request counts as many";
 }
 
-TEST(FairQueueTest, WhoComesBackIsOwedNothingForItsAbsence) {
+TEST(FairQueueTest, WhoComesBeginsWhereTheOthersAre) {
   FairQueue<int> queue;
-  queue.Push("busy", 0, 0);
+  queue.Push("slow", 0, 0);
   queue.Pop();
+  queue.Charge("slow", 10);  // It goes on running, and wants nothing more.
+  for (int i = 1; i < 5; ++i) queue.Push("busy", 0, i);
+  for (int i = 1; i < 3; ++i) {
+    EXPECT_EQ(queue.Pop(), i);
+    queue.Charge("busy", 1000);
+  }
+  queue.Push("absent", 0, 10);
+  queue.Push("absent", 0, 11);
+  EXPECT_EQ(queue.Pop(), 3) << "no credit from who is served slowly; both stand at 2000";
   queue.Charge("busy", 1000);
-  queue.Push("absent", 0, 1);
-  queue.Push("absent", 0, 2);
-  queue.Push("busy", 0, 3);
-  EXPECT_EQ(queue.Pop(), 1);  // Both stand at 1000.
-  queue.Charge("absent", 1);
-  EXPECT_EQ(queue.Pop(), 3) << "not 2: the newcomer has no credit of 1000";
+  EXPECT_EQ(queue.Pop(), 10);
+  queue.Charge("absent", 1001);
+  EXPECT_EQ(queue.Pop(), 4);
+}
+
+TEST(FairQueueTest, AmongEqualsTheOneThatCameFirstIsNext) {
+  FairQueue<int> queue;
+  queue.Push("b", 0, 0);
+  queue.Push("a", 0, 1);
+  queue.Push("c", 0, 2);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(queue.Pop(), i);
+}
+
+TEST(FairQueueTest, ANewNameForEveryRequestIsNoAdvantage) {
+  FairQueue<int> queue;
+  queue.Push("honest", 0, 0);
+  EXPECT_EQ(queue.Pop(), 0);
+  queue.Charge("honest", 10);
+  queue.Push("honest", 0, 1);
+  for (int i = 2; i < 20; ++i) {
+    queue.Push("name-" + std::to_string(i), 0, i);
+    const int next = queue.Pop();
+    if (next == 1) return;
+    queue.Charge("name-" + std::to_string(next), 10);
+  }
+  FAIL() << "the honest one was overtaken by every new name";
 }
 
 TEST(FairQueueTest, WhoWasAheadIsStillAheadWhenItComesBack) {
   FairQueue<int> queue;
+  queue.Push("a", 0, 2);
   queue.Push("b", 0, 0);
   queue.Push("b", 0, 1);
-  queue.Push("a", 0, 2);
   EXPECT_EQ(queue.Pop(), 2);
   queue.Charge("a", 50);
   queue.Done("a");  // Idle, and 50 ahead.
@@ -79,16 +108,20 @@ TEST(FairQueueTest, WhoWasAheadIsStillAheadWhenItComesBack) {
   EXPECT_EQ(queue.Pop(), 1) << "leaving the queue for a moment pays no debt";
 }
 
-TEST(FairQueueTest, TenantsThatAreIdleAreForgotten) {
+TEST(FairQueueTest, NoMoreIdleTenantsAreRememberedThanThereIsRoomFor) {
   FairQueue<int> queue;
-  for (int i = 0; i < 1000; ++i) {
+  queue.Push("runs", 0, 0);
+  queue.Pop();
+  for (int i = 0; i < 5'000; ++i) {
     const std::string tenant = std::to_string(i);
     queue.Push(tenant, 0, i);
     queue.Pop();
-    queue.Charge(tenant, i % 7);
+    queue.Charge(tenant, 1 + i % 7);
     queue.Done(tenant);
+    ASSERT_LE(queue.tenants(), FairQueue<int>::kTenantsMax + 2);
   }
-  EXPECT_EQ(queue.tenants(), 0);
+  queue.Done("runs");
+  EXPECT_EQ(queue.tenants(), 0) << "nobody wants anything";
   queue.Push("a", 0, 1);
   queue.RemoveIf([](int) { return true; });
   EXPECT_EQ(queue.tenants(), 0);

@@ -43,15 +43,32 @@ TEST(FeedbackLogTest, MakesItsDirectoryAndAFileThatOnlyItsOwnerReads) {
             absl::StatusCode::kNotFound);
 }
 
+TEST(FeedbackLogTest, ALogOfVersion3IsKeptAndGoneOnWith) {
+  const std::string directory = FreshDirectory();
+  ASSERT_TRUE(AddCompletion(OpenLog(directory).get(), TestCompletion("kept")).ok());
+  Edit(directory, "ALTER TABLE steps DROP COLUMN response_reused; PRAGMA user_version = 3");
+  for (int time = 0; time < 2; ++time) {
+    auto log = OpenLog(directory);
+    StepRow step;
+    step.step = 1;
+    step.tokens.response_reused = 5;
+    const absl::Status status = Transact(log.get(), [&](FeedbackLog& l) -> absl::Status {
+      RETURN_IF_ERROR(l.completions().Find("kept").status());
+      return l.steps().Record(step);
+    });
+    EXPECT_TRUE(status.ok()) << status;
+  }
+}
+
 TEST(FeedbackLogTest, RefusesANewerOlderOrForeignFile) {
   const std::string newer = FreshDirectory();
   OpenLog(newer);
   Edit(newer, "PRAGMA user_version = 5");
   EXPECT_EQ(OpenStatus(newer).code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(OpenStatus(newer).message()), HasSubstr("version 5"));
-  Edit(newer, "PRAGMA user_version = 3");
+  Edit(newer, "PRAGMA user_version = 2");
   EXPECT_EQ(OpenStatus(newer).code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(OpenStatus(newer).message()), HasSubstr("version 3"));
+  EXPECT_THAT(std::string(OpenStatus(newer).message()), HasSubstr("version 2"));
 
   const std::string foreign = FreshDirectory();
   Edit(foreign, "CREATE TABLE other (x)");

@@ -120,10 +120,17 @@ CREATE TABLE steps (
   replay_reused INTEGER NOT NULL,
   replay_recomputed INTEGER NOT NULL,
   response_run INTEGER NOT NULL,
-  response_reused INTEGER NOT NULL,
+  response_reused INTEGER NOT NULL DEFAULT 0,
   recorded_unix_us INTEGER NOT NULL
 ) STRICT;
 
+PRAGMA user_version = 4;
+)sql";
+
+constexpr int64_t kOldestVersion = 3;  // That can be brought up to kVersion.
+
+constexpr char kFrom3To4[] = R"sql(
+ALTER TABLE steps ADD COLUMN response_reused INTEGER NOT NULL DEFAULT 0;
 PRAGMA user_version = 4;
 )sql";
 
@@ -140,10 +147,11 @@ absl::Status CreateOrCheck(SqliteDatabase* database) {
     return absl::FailedPreconditionError(absl::StrCat("the feedback log has version ", version,
                                                       "; this server knows up to ", kVersion));
   }
+  if (version == kOldestVersion) return database->Execute(kFrom3To4);
   if (version > 0) {
-    return absl::FailedPreconditionError(absl::StrCat("the feedback log has version ", version,
-                                                      ", of a server from before version ",
-                                                      kVersion, ": start with another --data_dir"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("the feedback log has version ", version, ", of a server from before version ",
+                     kOldestVersion, ": start with another --data_dir"));
   }
   ASSIGN_OR_RETURN(const int64_t tables,
                    QueryInt64(database, "SELECT COUNT(*) FROM sqlite_schema"));

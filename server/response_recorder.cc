@@ -1,5 +1,6 @@
 #include "server/response_recorder.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -33,9 +34,12 @@ void ResponseRecorder::MakeRoom(Sequence& sequence) {
   if (response.record_id == 0) return;
   const int64_t position = NextPosition(sequence);
   CHECK_EQ(position, sequence.tokens() - 1);
-  if (response.rows % kBlockRows == 0) {
-    response.block = store_->AppendBlock({{response.record_id, position, kBlockRows, kBlockRows}});
+  if (response.rows == response.block_end) {
+    const int64_t rows = std::clamp(response.rows, kBlockRowsMin, kBlockRowsMax);
+    response.block = store_->AppendBlock({{response.record_id, position, rows, rows}});
     if (response.block == nullptr) return Abort(sequence);
+    response.block_begin = response.rows;
+    response.block_end = response.rows + rows;
   }
   if (response.rows == 0 || position % kKvPageTokens == 0) {
     if (!store_->AppendKvPages(response.record_id, position + 1)) return Abort(sequence);
@@ -102,8 +106,9 @@ void ResponseRecorder::CopyTensors(int64_t layer, bool x, const ForwardGroup& gr
     const TensorView& from = Of(group.activations[layer], spec.tensor);
     const int64_t from_row = spec.head_rows_only ? head_row : row;
     CHECK_LT(from_row, from.rows) << "layer " << layer;
-    std::memcpy(store_->data() + offset + sequence.response.rows % kBlockRows * bytes,
-                static_cast<const std::byte*>(from.data) + from_row * bytes, bytes);
+    std::memcpy(
+        store_->data() + offset + (sequence.response.rows - sequence.response.block_begin) * bytes,
+        static_cast<const std::byte*>(from.data) + from_row * bytes, bytes);
   }
 }
 
@@ -111,7 +116,7 @@ void ResponseRecorder::RowDone(Sequence& sequence) const {
   if (sequence.response.record_id != 0) ++sequence.response.rows;
 }
 
-bool ResponseRecorder::Seal(Sequence& sequence, const RecordIdentity& identity) {
+bool ResponseRecorder::Seal(Sequence& sequence, const RecordIdentity& identity, int64_t now_us) {
   ResponseRecording& response = sequence.response;
   if (response.record_id != 0 && response.rows == 0) Abort(sequence);
   if (response.record_id == 0) return false;
@@ -119,7 +124,7 @@ bool ResponseRecorder::Seal(Sequence& sequence, const RecordIdentity& identity) 
   tokens.insert(tokens.end(), sequence.output.begin(), sequence.output.begin() + response.rows);
   const int64_t count = static_cast<int64_t>(tokens.size());
   store_->Seal(response.record_id, count, HashBlocks(identity, tokens));
-  store_->Unpin(response.record_id);
+  store_->Unpin(response.record_id, now_us);
   return true;
 }
 

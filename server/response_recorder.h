@@ -1,6 +1,6 @@
 // ResponseRecorder: the records of answers (--record=all). Decode rows of several requests run
 // together and an answer's come one by one, so that they are copied, layer by layer while they are
-// hot, to the record of their request: blocks of 32 rows, taken as the answer grows. Without room
+// hot, to the record of their request, whose blocks are taken as the answer grows. Without room
 // an answer is recorded no further and its record is given up; its prompt's stays. Owned by
 // Batcher, on the serving loop's thread.
 #ifndef ALCHEMIST_SERVER_RESPONSE_RECORDER_H_
@@ -20,7 +20,10 @@ namespace alchemist {
 
 class ResponseRecorder {
  public:
-  static constexpr int64_t kBlockRows = 32;
+  // A block has as many rows as the answer has already, within these bounds: so a short one takes
+  // little, and a long one few blocks.
+  static constexpr int64_t kBlockRowsMin = 4;
+  static constexpr int64_t kBlockRowsMax = 32;
 
   // Both must outlive the recorder.
   ResponseRecorder(const ActivationLayout* layout, ActivationStore* store);
@@ -39,7 +42,7 @@ class ResponseRecorder {
   void RowDone(Sequence& sequence) const;
   // The answer ended by itself: its record is sealed and can be found by what HashBlocks makes of
   // `identity`. False when there is none.
-  bool Seal(Sequence& sequence, const RecordIdentity& identity);
+  bool Seal(Sequence& sequence, const RecordIdentity& identity, int64_t now_us);
   // The request ended in another way.
   void Abort(Sequence& sequence);
 

@@ -24,7 +24,8 @@ class QueuePace {
   static constexpr int64_t kPushbackUnknownMs = 1'000;  // Before anything was taken from it.
   static constexpr int64_t kPushbackMaxMs = 60'000;
 
-  void OnTaken(int64_t now_us);  // One was taken from the queue.
+  void OnTaken(int64_t now_us);          // One was taken from the queue.
+  void OnEmpty() { taken_us_.clear(); }  // It waits for nobody: the pace is another one after it.
   // When half of `waiting` are taken, at the pace of the last ones: room for whom was refused, and
   // for those who come with it.
   int64_t PushbackMs(int64_t waiting, int64_t now_us) const;

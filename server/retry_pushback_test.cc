@@ -23,6 +23,15 @@ TEST(QueuePaceTest, IsTheTimeForHalfOfTheQueueWithinBounds) {
   EXPECT_EQ(pace.PushbackMs(100'000, 2'000'000), QueuePace::kPushbackMaxMs);
 }
 
+TEST(QueuePaceTest, TheTimeInWhichNobodyWaitedIsNotCounted) {
+  QueuePace pace;
+  pace.OnTaken(0);
+  pace.OnEmpty();
+  EXPECT_EQ(pace.PushbackMs(100, 3'600'000'000), QueuePace::kPushbackUnknownMs);
+  for (int64_t i = 0; i < 10; ++i) pace.OnTaken(3'600'000'000 + i * 20'000);
+  EXPECT_EQ(pace.PushbackMs(100, 3'600'200'000), 1000);
+}
+
 TEST(QueuePaceTest, FollowsTheLastOnes) {
   QueuePace pace;
   for (int64_t i = 0; i < 100; ++i) pace.OnTaken(i * 1'000'000);

@@ -30,6 +30,7 @@ class Planner {
       plan.decode.push_back({static_cast<int64_t>(i), rows_[i]});
       rows_left -= rows_[i];
     }
+    rows_left = std::max<int64_t>(1, rows_left);
     for (size_t i = 0; i < running_.size() && rows_left > 0; ++i) {
       const RunningSequence& sequence = running_[i];
       const int64_t rows =
@@ -79,6 +80,9 @@ class Planner {
   }
 
   size_t Victim() const {
+    for (size_t i = running_.size(); i-- > 0;) {
+      if (!running_[i].has_room && MayPreempt(i)) return i;
+    }
     size_t last = running_.size();
     while (last > 0 && !MayPreempt(last - 1)) --last;
     CHECK_GT(last, 0u) << "nobody has pages to give, and pages are wanted";

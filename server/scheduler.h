@@ -46,9 +46,11 @@ struct StepPlan {
   bool empty() const { return preempt.empty() && decode.empty() && prefill.empty(); }
 };
 
-// Decodes never wait for a prompt; prompts share what is left of the step in order of admission.
-// When decodes need more pages than `pages_free`, the tenant that was admitted last gives them: of
-// its sequences the least urgent, and of those the last admitted. So whoever was admitted before
+// Decodes never wait for a prompt; prompts share what is left of the step, but at least one row, in
+// order of admission.
+// When decodes need more pages than `pages_free`, who waits for its reader gives them, the last
+// admitted first; then the tenant that was admitted last: of its sequences the least urgent, and of
+// those the last admitted. So whoever was admitted before
 // all others of its tenant and priority goes on, and every request comes to its end. REQUIRES: any
 // one sequence can grow to its end in the pages that it holds and that are free when it is alone.
 StepPlan PlanStep(const SchedulerLimits& limits, int64_t pages_free,

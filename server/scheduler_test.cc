@@ -47,11 +47,11 @@ TEST(SchedulerTest, ASlowReaderStopsOnlyItsOwnSequence) {
   EXPECT_EQ(plan.decode, (Parts{{1, 1}}));
 }
 
-TEST(SchedulerTest, MoreDecodesThanRowsStillAllDecode) {
+TEST(SchedulerTest, MoreDecodesThanRowsStillAllDecodeAndAPromptGoesOn) {
   const StepPlan plan =
       PlanStep({.rows_per_step = 2}, kPlenty, {Answer(), Answer(), Answer(), Prompt(5)});
   EXPECT_EQ(plan.decode.size(), 3u);
-  EXPECT_TRUE(plan.prefill.empty());
+  EXPECT_EQ(plan.prefill, (Parts{{3, 1}}));
 }
 
 TEST(SchedulerTest, NothingToDoIsAnEmptyPlan) {
@@ -78,6 +78,14 @@ TEST(SchedulerTest, WhoWasAdmittedLastGivesItsPages) {
   const StepPlan plan = PlanStep({}, 0, {Full(2, 2), Full(1, 1), Full(3, 3)});
   EXPECT_EQ(plan.preempt, (std::vector<int64_t>{2}));
   EXPECT_EQ(plan.decode, (Parts{{0, 1}, {1, 1}}));
+}
+
+TEST(SchedulerTest, WhoWaitsForItsReaderGivesBeforeAllOthers) {
+  RunningSequence slow = Full(5, 5);
+  slow.has_room = false;
+  const StepPlan plan = PlanStep({}, 0, {slow, Full(1, 1), Full(2, 2)});
+  EXPECT_EQ(plan.preempt, (std::vector<int64_t>{0})) << "though it was admitted first";
+  EXPECT_EQ(plan.decode, (Parts{{1, 1}, {2, 1}}));
 }
 
 TEST(SchedulerTest, AsManyGiveTheirPagesAsAreNeeded) {

@@ -22,9 +22,11 @@ namespace alchemist {
 
 // The record of an answer in the making.
 struct ResponseRecording {
-  uint64_t record_id = 0;                        // 0: none.
-  int64_t rows = 0;                              // Recorded so far.
-  const Block* block = nullptr;                  // Of the last rows.
+  uint64_t record_id = 0;        // 0: none.
+  int64_t rows = 0;              // Recorded so far.
+  const Block* block = nullptr;  // Of the rows [block_begin, block_end).
+  int64_t block_begin = 0;
+  int64_t block_end = 0;
   const std::vector<KvPage>* kv_page = nullptr;  // By layer; of the last rows.
 };
 
@@ -69,6 +71,8 @@ struct Sequence {
   std::vector<int32_t> output;      // Sampled tokens; the last one is not run yet.
   std::vector<float> log_probs;     // Of output.
   PromptLogprobs prompt_logprobs;   // So far, where they are wanted.
+  bool is_charged = false;          // Its prompt is, in the account of its tenant.
+  bool record_refused = false;      // There was no room, and no K/V page to run it without.
   int64_t preemptions = 0;
   int64_t no_room_since_us = 0;  // When its reader fell behind; 0: it keeps up.
   bool aborted = false;          // By Abort.

@@ -141,7 +141,7 @@ TEST_F(SequenceKvTest, DecodingNeverWritesIntoTheRecord) {
       ExpectRows(kv, 0, prompt + 40, 0.25f);
     }
     EXPECT_EQ(PagesUsed(), 0);
-    store_->Unpin(id);
+    store_->Unpin(id, 0);
     store_->CheckInvariants();
   }
 }
@@ -167,7 +167,7 @@ TEST_F(SequenceKvTest, PagesAreTakenAsTheSequenceGrows) {
   EXPECT_TRUE(kv.Extend(6 * kKvPageTokens));
   EXPECT_EQ(PagesUsed(), kServingPages);
   EXPECT_EQ(store_->serving_kv_pages_free(), 0);
-  store_->Unpin(id);
+  store_->Unpin(id, 0);
 }
 
 }  // namespace

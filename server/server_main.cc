@@ -79,7 +79,7 @@ constexpr int kMessageBytesMax = 4 << 20;
 // feedback.
 constexpr int kLinkMessageBytesMax = 512 << 20;
 constexpr int64_t kSecondUs = 1'000'000;
-constexpr int kGrpcThreadsSpare = 64;  // Beside a thread for each completion.
+constexpr int kGrpcThreadsMax = 64;  // Completions take none.
 
 absl::StatusOr<LoraConfig> AdapterConfigFromFlags() {
   LoraConfig config;
@@ -189,8 +189,7 @@ struct Listeners {
 
 void LimitServer(grpc::ServerBuilder& builder, int message_bytes_max) {
   grpc::ResourceQuota quota("alchemist");
-  quota.SetMaxThreads(kGrpcThreadsSpare + static_cast<int>(absl::GetFlag(FLAGS_running_max) +
-                                                           absl::GetFlag(FLAGS_waiting_max)));
+  quota.SetMaxThreads(kGrpcThreadsMax);
   builder.SetResourceQuota(quota);
   builder.SetMaxReceiveMessageSize(message_bytes_max);
 }

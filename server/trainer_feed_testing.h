@@ -163,7 +163,7 @@ class TrainerFeedTest : public testing::Test {
     CHECK(store_->AppendKvPages(id, 3));
     CHECK(store_->AppendBlock({{id, 0, 3, 1}}) != nullptr);
     store_->Seal(id, 3, {});
-    store_->Unpin(id);
+    store_->Unpin(id, 0);
     feed_->OnFinished(completion_id, {.prompt = id});
     return id;
   }
@@ -174,7 +174,7 @@ class TrainerFeedTest : public testing::Test {
     CHECK(store_->AppendKvPages(records.response, 5));
     CHECK(store_->AppendBlock({{records.response, 3, 2, 2}}) != nullptr);
     store_->Seal(records.response, 5, {});
-    store_->Unpin(records.response);
+    store_->Unpin(records.response, 0);
     feed_->OnFinished(completion_id, records);
     return records;
   }

@@ -433,7 +433,7 @@ TEST(MalformedAnswerRecordTest, EveryUntruthIsATypedError) {
   lending.serving().RunAll();
   const v1::RecordRef valid = lending.Lease(lending.serving().finished().back().response_record_id);
   ASSERT_TRUE(lending.MapWithAnswer(valid, kRows, kAnswer - 1).ok());
-  ASSERT_EQ(valid.runs_size(), 3) << "of 40, 32 and 17 rows";
+  ASSERT_EQ(valid.runs_size(), 6) << "of 40, 4, 4, 8, 16 and 17 of 32 rows";
   const int last_layer = valid.runs(1).layers_size() - 1;
   const Case cases[] = {
       {"another answer", {}, [](auto& r) { r.set_tokens(kRows + 30); }},

@@ -156,7 +156,7 @@ class TrainerLoopTest : public testing::Test {
     CHECK(store_->AppendKvPages(record, kPromptRows));
     CHECK(store_->AppendBlock({{record, 0, kPromptRows, 1}}) != nullptr);
     store_->Seal(record, kPromptRows, {});
-    store_->Unpin(record);
+    store_->Unpin(record, 0);
     return *store_->Lease(record, kSession);
   }
   v1::FeedbackItem Item(v1::ItemKind kind, const std::string& id,
