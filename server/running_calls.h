@@ -20,11 +20,17 @@ class RunningCalls {
     MutexLock lock(&mutex_);
     if (--running_ == 0) none_.NotifyAll();
   }
-  // Waits for a moment at which none runs, at most `timeout_us`.
+  // WaitUntilNone waits no longer.
+  void GiveUp() {
+    MutexLock lock(&mutex_);
+    given_up_ = true;
+    none_.NotifyAll();
+  }
+  // Waits for a moment at which none runs, at most `timeout_us`, or until GiveUp.
   void WaitUntilNone(int64_t timeout_us) {
     const int64_t deadline_us = Clock::Real()->MonotonicUs() + timeout_us;
     MutexLock lock(&mutex_);
-    while (running_ > 0) {
+    while (running_ > 0 && !given_up_) {
       const int64_t left_us = deadline_us - Clock::Real()->MonotonicUs();
       if (left_us <= 0 || !none_.WaitFor(&mutex_, left_us)) return;
     }
@@ -34,6 +40,7 @@ class RunningCalls {
   Mutex mutex_;  // Calls begin and end on gRPC's threads.
   CondVar none_;
   int64_t running_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool given_up_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace alchemist

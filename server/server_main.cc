@@ -68,7 +68,8 @@ ABSL_FLAG(std::string, adapter_targets, "q_proj,k_proj,v_proj,o_proj,gate_proj,u
           "Linears with an adapter (first start only).");
 ABSL_FLAG(int64_t, adapter_lowest_layer, 0, "Layers below have no adapter (first start only).");
 ABSL_FLAG(uint64_t, adapter_seed, 1, "Seed of revision 0's A (first start only).");
-ABSL_FLAG(int64_t, drain_timeout_seconds, 30, "Running requests may take this long at SIGTERM.");
+ABSL_FLAG(int64_t, drain_timeout_seconds, 30,
+          "Running requests may take this long at SIGTERM; a second SIGTERM ends them.");
 ABSL_FLAG(bool, check_config, false, "Check flags and model, say so, and exit.");
 
 namespace alchemist {
@@ -244,6 +245,18 @@ sigset_t BlockSignals() {
   return set;
 }
 
+// Waits until no call runs, for `timeout_us`, or until a second signal.
+void DrainCalls(const sigset_t& signals, int64_t timeout_us, RunningCalls& calls) {
+  std::thread second([&] {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    calls.GiveUp();
+  });
+  calls.WaitUntilNone(timeout_us);
+  pthread_kill(second.native_handle(), SIGTERM);  // Should there be no second one.
+  second.join();
+}
+
 absl::Status Serve(const ServerOptions& options) {
   const sigset_t signals = BlockSignals();
   ASSIGN_OR_RETURN(std::unique_ptr<ServerRuntime> runtime, ServerRuntime::Start(options));
@@ -266,7 +279,7 @@ absl::Status Serve(const ServerOptions& options) {
     runtime->loop().batcher().Drain();
     return absl::OkStatus();
   }));
-  listeners.calls->WaitUntilNone(options.drain_timeout_us);
+  DrainCalls(signals, options.drain_timeout_us, *listeners.calls);
   listeners.clients->Shutdown(std::chrono::system_clock::now());
   listeners.link->Shutdown(std::chrono::system_clock::now());
   return runtime->Stop();

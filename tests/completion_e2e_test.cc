@@ -8,9 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cmath>
+#include <csignal>
 #include <filesystem>
+#include <future>
 #include <limits>
 #include <string>
 #include <thread>
@@ -274,6 +277,42 @@ absl::StatusOr<std::string> RawCall(int port, const std::string& method,
     bytes.append(reinterpret_cast<const char*>(part.begin()), part.size());
   }
   return bytes;
+}
+
+// SIGTERM: not ready any more, nothing new, and what runs goes on; a second one ends that too.
+TEST(DrainE2eTest, RunningRequestsGoOnUntilASecondSignal) {
+  const std::string model = ::testing::TempDir() + "/drain_model";
+  ASSERT_OK(WriteTestModel(ModelFamily::kQwen2, model, DType::kF32, /*context=*/1 << 15));
+  TestDaemons daemons(model);
+  ASSERT_OK(daemons.StartServer({.flags = {"--drain_timeout_seconds=600"}}));
+  const std::string address = absl::StrCat("127.0.0.1:", daemons.port());
+  std::promise<void> begun;
+  std::atomic<int64_t> chunks{0};
+  auto call = std::async(std::launch::async, [&] {
+    return AlchemistClient::Create(address)
+        ->Complete(GreedyRequest("long", 30'000),
+                   [&](const v1::CompletionChunk&) {
+                     if (chunks++ == 0) begun.set_value();
+                     return true;
+                   })
+        .status();
+  });
+  begun.get_future().wait();
+  daemons.server().Signal(SIGTERM);
+  EXPECT_OK(daemons.WaitFor("new requests to be refused", [&] {
+    const absl::Status status = daemons.client().Complete(GreedyRequest("new", 1)).status();
+    return status.code() == absl::StatusCode::kUnavailable;
+  }));
+  const auto health = RawCall(daemons.port(), "/grpc.health.v1.Health/Check", "");
+  ASSERT_OK(health);
+  EXPECT_EQ(*health, std::string("\x08\x02")) << "status: NOT_SERVING";
+  const int64_t before = chunks;
+  EXPECT_OK(daemons.WaitFor("the running request to go on", [&] { return chunks > before; }));
+  EXPECT_TRUE(daemons.server().running());
+  daemons.server().Signal(SIGTERM);
+  EXPECT_TRUE(daemons.server().WaitForExit(/*timeout_us=*/10'000'000)) << daemons.Logs();
+  EXPECT_TRUE(daemons.server().exited_with(0)) << daemons.Logs();
+  EXPECT_FALSE(call.get().ok());
 }
 
 TEST_F(CompletionE2eTest, HealthSaysServing) {
