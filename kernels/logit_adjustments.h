@@ -20,10 +20,10 @@ struct LogitAdjustments {
   double presence_penalty = 0;
   double frequency_penalty = 0;
 
-  bool any() const {
-    return !bias.empty() || repetition_penalty != 1 || presence_penalty != 0 ||
-           frequency_penalty != 0;
+  bool penalises() const {
+    return repetition_penalty != 1 || presence_penalty != 0 || frequency_penalty != 0;
   }
+  bool any() const { return !bias.empty() || penalises(); }
 };
 
 // In the order of the fields: bias, then penalties. REQUIRES: all tokens are below logits.size().

@@ -35,7 +35,7 @@ absl::Status Batcher::Add(CompletionRequest request, std::shared_ptr<CompletionS
     return absl::InvalidArgumentError(absl::StrCat("prompt and max_tokens: ", tokens,
                                                    " tokens, the K/V pages hold ", tokens_max()));
   }
-  RETURN_IF_ERROR(MakeRoom(request.tenant));
+  RETURN_IF_ERROR(MakeRoom(request.tenant, request.choices));
   stream->Push(CompletionStarted{request.request_id});
   const std::string tenant = request.tenant;
   const int32_t priority = request.priority;
@@ -51,13 +51,23 @@ std::unique_ptr<Sequence> Batcher::MakeSequence(CompletionRequest request,
                                     GeometryOf(*parts_.layout), parts_.store);
 }
 
-absl::Status Batcher::MakeRoom(const std::string& tenant) {
-  if (waiting() < options_.waiting_max) return absl::OkStatus();
+// Every choice takes a place of the queue, whether it waits already or is yet to be split off.
+int64_t Batcher::PlacesTaken() const {
+  int64_t places = 0;
+  waiting_.ForEach([&](const SequencePtr& sequence) {
+    places += sequence->was_admitted || sequence->choice > 0 ? 1 : sequence->request.choices;
+  });
+  return places;
+}
+
+absl::Status Batcher::MakeRoom(const std::string& tenant, int64_t choices) {
+  if (waiting() == 0 || PlacesTaken() + choices <= options_.waiting_max) return absl::OkStatus();
   ++counters_.refused;
   const absl::Status full =
       WithRetryPushback(absl::ResourceExhaustedError(absl::StrCat(
                             "the queue is full: ", options_.waiting_max, " requests wait")),
                         pace_.PushbackMs(waiting(), parts_.clock->MonotonicUs()));
+  if (choices > 1) return full;  // One place is all that a refused request is sure to make.
   const std::optional<SequencePtr> refused = waiting_.TakeFromLongest(tenant);
   if (!refused.has_value()) return full;
   Fail(**refused, full);
@@ -84,14 +94,16 @@ void Batcher::Admit() {
     const SequencePtr* const next = waiting_.Front();
     if (next == nullptr || !Start(**next)) return;  // Nobody overtakes a large request.
     running_.push_back(waiting_.Pop());
-    if (!std::exchange(running_.back()->is_charged, true)) ChargePrompt(*running_.back());
+    OnAdmitted(*running_.back());
     if (waiting() == 0) pace_.OnEmpty();
   }
 }
 
-// At once, so that of two tenants with full queues none is given all places.
-void Batcher::ChargePrompt(const Sequence& sequence) {
-  waiting_.Charge(sequence.request.tenant, sequence.prompt_rows() - sequence.prefix.tokens);
+// Its prompt is charged at once, so that of two tenants with full queues none is given all places;
+// what is run again after a preemption is not.
+void Batcher::OnAdmitted(Sequence& sequence) {
+  if (std::exchange(sequence.was_admitted, true)) return;
+  waiting_.Charge(sequence.request.tenant, sequence.prompt_rows_left());
   pace_.OnTaken(parts_.clock->MonotonicUs());
 }
 
@@ -136,7 +148,12 @@ bool Batcher::Fits(const Sequence& sequence, int64_t record_tokens) const {
 
 KvGrowth Batcher::GrowthOf(const Sequence& sequence, int64_t record_tokens) const {
   const int64_t output = static_cast<int64_t>(sequence.output.size());
-  const int64_t ends_at = lengths_.Forecast(output, sequence.request.max_tokens);
+  const CompletionRequest& request = sequence.request;
+  const bool to_the_end =
+      request.ignore_eos && request.stop.empty() && request.stop_token_ids.empty();
+  const int64_t ends_at =
+      to_the_end ? request.max_tokens
+                 : std::max(request.min_tokens, lengths_.Forecast(output, request.max_tokens));
   return {.tokens = sequence.tokens(),
           .tokens_more = ends_at - output,
           .pages_recorded = record_tokens / kKvPageTokens};
@@ -276,7 +293,7 @@ StepPlan Batcher::Plan() const {
                        .serving_pages = sequence->kv.serving_pages(),
                        .tenant = sequence->request.tenant,
                        .priority = sequence->request.priority});
-    if (decodes || !sequence->request.prompt_logprobs.has_value()) continue;
+    if (!sequence->wants_scores()) continue;
     running.back().prompt_rows_max = std::exchange(scores, true) ? 0 : kScoredRowsMax;
   }
   return PlanStep(options_.scheduler, pages_free(), running);
@@ -310,10 +327,11 @@ std::string Batcher::Inspect() const {
   const auto add = [&](const char* state, const Sequence& sequence) {
     const CompletionRequest& request = sequence.request;
     absl::StrAppend(&text, state, " ", request.request_id, " tenant \"", request.tenant,
-                    "\" priority ", request.priority, " prompt ", sequence.prompt_rows(),
-                    " answer ", sequence.output.size(), " of ", request.max_tokens, " rows done ",
-                    sequence.rows_done, " K/V pages ", sequence.kv.serving_pages(), " preemptions ",
-                    sequence.preemptions, " age ", (now_us - sequence.queued_us) / 1000, " ms\n");
+                    "\" choice ", sequence.choice, " priority ", request.priority, " prompt ",
+                    sequence.prompt_rows(), " answer ", sequence.output.size(), " of ",
+                    request.max_tokens, " rows done ", sequence.rows_done, " K/V pages ",
+                    sequence.kv.serving_pages(), " preemptions ", sequence.preemptions, " age ",
+                    (now_us - sequence.queued_us) / 1000, " ms\n");
   };
   for (const SequencePtr& sequence : running_) add("running", *sequence);
   waiting_.ForEach([&](const SequencePtr& sequence) { add("waiting", *sequence); });

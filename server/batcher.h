@@ -136,9 +136,10 @@ class Batcher {
   }
   SequencePtr MakeSequence(CompletionRequest request,
                            std::shared_ptr<CompletionStream> stream) const;
-  absl::Status MakeRoom(const std::string& tenant);
+  int64_t PlacesTaken() const;
+  absl::Status MakeRoom(const std::string& tenant, int64_t choices);
   void Admit();
-  void ChargePrompt(const Sequence& sequence);
+  void OnAdmitted(Sequence& sequence);
   bool Start(Sequence& sequence);
   bool MayRecord(const Sequence& sequence) const;
   bool Fits(const Sequence& sequence, int64_t record_tokens) const;

@@ -1,6 +1,7 @@
 // What a request may ask for beyond one plain answer: several choices, log-probs of the prompt,
 // alternatives, and what ends an answer.
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
@@ -120,6 +121,72 @@ TEST(BatcherApiTest, AllChoicesOfARequestEndWithIt) {
     serving.store().EvictOlderThan(INT64_MAX);
     EXPECT_EQ(serving.store().ledger().records, 0);
   }
+}
+
+// Abort comes between the layers of the very step that ends the prompt.
+TEST(BatcherApiTest, ChoicesThatAreSplitOffAfterAnAbortEndToo) {
+  TestServing serving;
+  const CompletionRequest request = SampledRequest(serving, 40, kChoices);
+  const auto stream = AddChoices(serving, request);
+  serving.poll = [&] { serving.batcher().Abort({request.request_id}, ""); };
+  ASSERT_TRUE(serving.batcher().RunStep());
+  serving.poll = [] {};
+  EXPECT_EQ(serving.batcher().waiting(), kChoices - 1);
+  EXPECT_FALSE(serving.batcher().RunStep());
+  serving.ExpectIdle();
+  EXPECT_TRUE(serving.finished().empty());
+}
+
+TEST(BatcherApiTest, EveryChoiceTakesAPlaceOfTheQueue) {
+  TestServingOptions options;
+  options.batcher.waiting_max = 8;
+  TestServing serving(options);
+  const auto add = [&](int64_t choices) {
+    return serving.batcher()
+        .Add(SampledRequest(serving, 10, choices), std::make_shared<CompletionStream>(choices))
+        .code();
+  };
+  EXPECT_EQ(add(kChoicesMax), absl::StatusCode::kOk) << "an empty queue takes any request";
+  EXPECT_EQ(add(1), absl::StatusCode::kResourceExhausted);
+  serving.RunAll();
+  EXPECT_EQ(add(5), absl::StatusCode::kOk);
+  EXPECT_EQ(add(4), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(add(3), absl::StatusCode::kOk);
+}
+
+TEST(BatcherApiTest, ALengthThatIsAskedForIsNoMatterOfForecast) {
+  TestServingOptions options;
+  options.batcher.record = RecordMode::kOff;
+  options.serving_kv_pages = 3 * 6;
+  TestServing serving(options);
+  for (int64_t i = 0; i < LengthForecast::kLengthsMin; ++i) {  // It expects short answers.
+    serving.Add(serving.Request(1, 2));
+    serving.RunAll();
+  }
+  CompletionRequest request = serving.Request(1, 150);  // 5 of the 6 pages.
+  for (const bool min_tokens : {true, false}) {
+    request.ignore_eos = !min_tokens;
+    request.min_tokens = min_tokens ? 150 : 0;
+    for (int i = 0; i < 2; ++i) serving.Add(request);
+    ASSERT_TRUE(serving.batcher().RunStep());
+    EXPECT_EQ(serving.batcher().running(), 1) << min_tokens;
+    serving.batcher().FailAll(absl::CancelledError("enough"));
+  }
+}
+
+TEST(BatcherApiTest, WhatWasSteeredIsLoggedAsSuch) {
+  TestServing serving;
+  const auto steered = [&](const std::function<void(CompletionRequest&)>& change) {
+    CompletionRequest request = serving.Request(10, 3);
+    change(request);
+    serving.Add(std::move(request));
+    serving.RunAll();
+    return serving.finished().back().row.is_steered;
+  };
+  EXPECT_FALSE(steered([](auto&) {}));
+  EXPECT_TRUE(steered([](auto& r) { r.ignore_eos = true; }));
+  EXPECT_TRUE(steered([](auto& r) { r.min_tokens = 1; }));
+  EXPECT_TRUE(steered([](auto& r) { r.adjustments.presence_penalty = 1; }));
 }
 
 TEST(BatcherApiTest, PromptLogprobsAreThoseOfTheForwardPass) {

@@ -43,8 +43,7 @@ void Batcher::RunPlan(const StepPlan& plan) {
       step_log_.Add(StepLog::Wait{step.begin_us, step.begin_us - sequence->queued_us});
     }
     const bool fills = sequence->recording == Sequence::Recording::kFilling;
-    const bool scores = sequence->request.prompt_logprobs.has_value();
-    AddPart(fills ? recorded : scores ? scored : unrecorded, *sequence, rows);
+    AddPart(fills ? recorded : sequence->wants_scores() ? scored : unrecorded, *sequence, rows);
   }
   RecordGroup(recorded, unrecorded);
   RunGroup(decode);
@@ -69,8 +68,7 @@ void Batcher::AddPart(StepGroup& group, Sequence& sequence, int64_t rows) {
   span.kv = sequence.kv.runs();
   span.kv_write = sequence.kv.Rows(span.first_position, rows);
   const bool wants_head = rows == sequence.rows_left();  // The next token is not known.
-  const bool scored =
-      sequence.request.prompt_logprobs.has_value() && sequence.prompt_rows_left() > 0;
+  const bool scored = sequence.wants_scores();
   for (int64_t row = scored ? 0 : rows - (wants_head ? 1 : 0); row < rows; ++row) {
     group.forward.head_rows.push_back(static_cast<int32_t>(span.first_row + row));
   }
@@ -173,9 +171,7 @@ void Batcher::ScorePrompt(Sequence& sequence, int64_t first_row, TensorView logi
     scores.logprobs.push_back(static_cast<float>(LogSoftmaxAt(values, token)));
     if (count > 0) scores.top.push_back(MostProbable(values, count));
   }
-  if (sequence.prompt_rows_left() == 0 && sequence.output.empty()) {
-    sequence.stream->Push(std::move(scores));
-  }
+  if (sequence.prompt_rows_left() == 0) sequence.stream->Push(std::move(scores));
 }
 
 // The prompt was run: each further choice has its first token drawn from the same logits, and goes
@@ -186,12 +182,12 @@ void Batcher::SplitChoices(Sequence& sequence, const float* logits) {
   for (int64_t choice = sequence.request.choices - 1; choice > 0; --choice) {
     SequencePtr split = MakeSequence(sequence.request, sequence.stream);
     split->choice = choice;
+    split->aborted = sequence.aborted;  // Perhaps since this step began.
     split->revision = sequence.revision;
     split->hashes = sequence.hashes;
     split->prefix = sequence.prefix;
     split->queued_us = sequence.queued_us;
     split->has_begun = true;
-    split->is_charged = true;
     if (sealed) {
       split->record_id = sequence.record_id;
       split->recording = Sequence::Recording::kSealed;
@@ -227,8 +223,7 @@ void Batcher::TakeToken(Sequence& sequence, const float* logits) {
   if (request.logprobs) chunk.logprobs = {sequence.log_probs.back()};
   if (request.top_logprobs > 0) chunk.top = {MostProbable(row, request.top_logprobs)};
   const bool may_stop = static_cast<int64_t>(sequence.output.size()) >= request.min_tokens;
-  std::optional<FinishReason> end =
-      EndOfAnswer(request, sequence.output, eos_ids, /*stopped=*/false);
+  std::optional<FinishReason> end = EndOfAnswer(request, sequence.output, eos_ids);
   const bool by_token = end == FinishReason::kEos || end == FinishReason::kStop;
   if (!by_token) chunk.text = sequence.text.Push(token, may_stop);  // What ends it is no text.
   if (sequence.text.stopped()) end = FinishReason::kStop;
@@ -264,6 +259,8 @@ void Batcher::Finish(Sequence& sequence, FinishReason reason) {
   row.response_tokens = std::move(sequence.output);
   row.log_probs = std::move(sequence.log_probs);
   row.finish_reason = reason;
+  row.is_steered = sequence.request.adjustments.any() || sequence.request.ignore_eos ||
+                   sequence.request.min_tokens > 0;
   row.created_unix_us = parts_.clock->WallUs();
   EndRecord(sequence);
   lengths_.Add(end.completion_tokens);

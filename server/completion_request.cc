@@ -138,6 +138,11 @@ absl::Status SetLogprobs(const v1::CompleteRequest& message, CompletionRequest& 
   RETURN_IF_ERROR(CheckRange("top_logprobs", request.top_logprobs, int64_t{0}, kTopLogprobsMax));
   if (!message.has_prompt_logprobs()) return absl::OkStatus();
   request.prompt_logprobs = message.prompt_logprobs();
+  const int64_t tokens = static_cast<int64_t>(request.prompt_tokens.size());
+  if (tokens > kScoredTokensMax) {
+    return Invalid("prompt_logprobs", absl::StrCat("the prompt has ", tokens,
+                                                   " tokens, the limit is ", kScoredTokensMax));
+  }
   return CheckRange("prompt_logprobs", *request.prompt_logprobs, int64_t{0}, kTopLogprobsMax);
 }
 

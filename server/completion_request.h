@@ -20,6 +20,7 @@ inline constexpr int64_t kIdBytesMax = 128;
 inline constexpr int64_t kStopTokensMax = 64;
 inline constexpr int64_t kLogitBiasMax = 1024;
 inline constexpr int64_t kTopLogprobsMax = 20;
+inline constexpr int64_t kScoredTokensMax = 8192;  // Of a prompt with prompt_logprobs.
 
 inline constexpr char kTenantKey[] = "alchemist-tenant";  // Of a call's metadata.
 

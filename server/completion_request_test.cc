@@ -147,6 +147,19 @@ TEST_F(CompletionRequestTest, WhatTheServerCannotHoldIsALimitAsTheContextIs) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("31 (what the K/V memory holds)"));
 }
 
+TEST_F(CompletionRequestTest, APromptToBeScoredHasALimit) {
+  model_.context = 3 * kScoredTokensMax;
+  tokens_max_ = model_.context;
+  v1::CompleteRequest message;
+  message.mutable_tokens()->mutable_ids()->Resize(kScoredTokensMax, 3);
+  message.set_prompt_logprobs(1);
+  EXPECT_TRUE(Parse(message).ok());
+  message.mutable_tokens()->add_ids(3);
+  const absl::Status status = Parse(message).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("prompt_logprobs"));
+}
+
 TEST_F(CompletionRequestTest, ATenantIsAShortName) {
   for (const std::string good : {"", "a", "team-1.example_X"}) {
     EXPECT_TRUE(CheckTenant(good).ok()) << good;

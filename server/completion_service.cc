@@ -152,7 +152,10 @@ class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer
     }
     if (!event.has_value()) return Finish(grpc::Status::CANCELLED);
     const auto* end = std::get_if<CompletionEnd>(&*event);
-    if (end != nullptr && !end->status.ok()) return FinishWith(end->status);
+    if (end != nullptr && !end->status.ok()) {
+      stream_->Cancel();  // Nobody reads what other choices may still say.
+      return FinishWith(end->status);
+    }
     Serialize(std::visit([](auto& of_kind) { return ToMessage(std::move(of_kind)); }, *event));
     if (last) return StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
     StartWrite(&response_);

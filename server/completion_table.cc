@@ -5,9 +5,10 @@
 namespace alchemist {
 namespace {
 
-// A cancelled answer stops anywhere: training on it would teach the model to.
+// A cancelled answer stops anywhere, and a steered one says what the model would not: training on
+// them would teach it to.
 bool MayBeReplayed(const CompletionRow& completion) {
-  return completion.finish_reason != FinishReason::kCancelled &&
+  return completion.finish_reason != FinishReason::kCancelled && !completion.is_steered &&
          !completion.response_tokens.empty();
 }
 

@@ -65,28 +65,28 @@ class FairQueue {
     const auto owner = tenants_.find(tenant);
     CHECK(owner != tenants_.end()) << "tenant " << tenant;
     EndRunning(owner->second);
-    if (IsForgettable(owner->second)) tenants_.erase(owner);
+    if (IsForgettable(owner->second, std::min(level_, Level()))) tenants_.erase(owner);
     Forget();
   }
   // Work was done for a tenant that waits or runs.
   void Charge(const std::string& tenant, int64_t cost) { tenants_.at(tenant).served += cost; }
 
   // Where `tenant` has at least two fewer waiting than the tenant with the most: takes the last
-  // that came of the latter, so that a full queue has room for everybody. Never a returned one.
+  // that came of the latter, so that a full queue has room for everybody. Those that were returned
+  // or split off neither count nor are taken.
   std::optional<T> TakeFromLongest(const std::string& tenant) {
-    const auto longest =
-        std::max_element(tenants_.begin(), tenants_.end(), [](const auto& a, const auto& b) {
-          return a.second.waiting_count() < b.second.waiting_count();
-        });
+    const auto longest = std::max_element(
+        tenants_.begin(), tenants_.end(),
+        [](const auto& a, const auto& b) { return a.second.takeable() < b.second.takeable(); });
     const auto own = tenants_.find(tenant);
-    const int64_t own_count = own == tenants_.end() ? 0 : own->second.waiting_count();
-    if (longest == tenants_.end() || longest->second.waiting_count() < own_count + 2) {
+    const int64_t own_count = own == tenants_.end() ? 0 : own->second.takeable();
+    if (longest == tenants_.end() || longest->second.takeable() < own_count + 2) {
       return std::nullopt;
     }
     Tenant& owner = longest->second;
     for (auto priority = owner.waiting.end(); priority != owner.waiting.begin();) {
       --priority;
-      if (priority->second.back().returned) continue;
+      if (priority->second.back().returned) continue;  // Then all of this priority are.
       T value = std::move(priority->second.back().value);
       Erase(owner, priority, std::prev(priority->second.end()));
       return value;
@@ -132,15 +132,18 @@ class FairQueue {
 
     bool active() const { return running > 0 || !waiting.empty(); }
     uint64_t next_order() const { return waiting.begin()->second.front().order; }
-    int64_t waiting_count() const {
+    int64_t takeable() const {
       int64_t count = 0;
-      for (const auto& [priority, values] : waiting) count += static_cast<int64_t>(values.size());
+      for (const auto& [priority, values] : waiting) {
+        count += std::count_if(values.begin(), values.end(),
+                               [](const Waiting& each) { return !each.returned; });
+      }
       return count;
     }
   };
   using Tenants = std::map<std::string, Tenant>;
 
-  // Of tenants that were served as much, the one that has waited longest.
+  // Of tenants that were served as much, the one whose next value came first.
   typename Tenants::iterator Next() {
     auto next = tenants_.end();
     for (auto it = tenants_.begin(); it != tenants_.end(); ++it) {
@@ -155,27 +158,32 @@ class FairQueue {
     return next;
   }
   Tenant& Activate(const std::string& name) {
-    const auto next = Next();
-    const int64_t level = next == tenants_.end() ? level_ : next->second.served;
+    const int64_t level = Level();
     Tenant& tenant = tenants_[name];
     if (!tenant.active()) tenant.served = std::max(tenant.served, level);
     return tenant;
+  }
+  // Where a tenant begins that comes now.
+  int64_t Level() {
+    const auto next = Next();
+    return next == tenants_.end() ? level_ : next->second.served;
   }
   void EndRunning(Tenant& tenant) {
     CHECK_GT(tenant.running, 0);
     --tenant.running;
     --running_;
   }
-  // It would come back as an unknown one does.
-  bool IsForgettable(const Tenant& tenant) const {
-    return !tenant.active() && tenant.served <= level_;
+  // It would come back as an unknown one does, and will not fall behind that.
+  static bool IsForgettable(const Tenant& tenant, int64_t level) {
+    return !tenant.active() && tenant.served <= level;
   }
   // Nobody is ahead of anybody when nobody wants anything. Otherwise idle tenants that are ahead
   // are remembered, as far as there is room: names cost a client nothing.
   void Forget() {
     if (running_ == 0 && size_ == 0) return tenants_.clear();
     if (static_cast<int64_t>(tenants_.size()) <= kTenantsMax + running_ + size_) return;
-    std::erase_if(tenants_, [&](const auto& entry) { return IsForgettable(entry.second); });
+    const int64_t level = std::min(level_, Level());
+    std::erase_if(tenants_, [&](const auto& entry) { return IsForgettable(entry.second, level); });
     if (static_cast<int64_t>(tenants_.size()) <= kTenantsMax + running_ + size_) return;
     std::erase_if(tenants_, [](const auto& entry) { return !entry.second.active(); });
   }

@@ -144,14 +144,14 @@ TEST(FairQueueTest, AReturnedOneIsNextOfItsPriority) {
 
 TEST(FairQueueTest, WhatIsSplitOffIsNextAndNeverTakenOut) {
   FairQueue<int> queue;
-  queue.Push("a", 0, 0);
-  queue.Push("a", 0, 1);
+  for (int i = 0; i < 2; ++i) queue.Push("a", 0, i);
+  queue.Push("a", 0, 4);
   EXPECT_EQ(queue.Pop(), 0);
   queue.PushSplit("a", 0, 2);
   queue.PushSplit("a", 0, 3);
-  EXPECT_EQ(queue.size(), 3);
-  EXPECT_EQ(queue.TakeFromLongest("b"), 1);
-  EXPECT_EQ(queue.TakeFromLongest("b"), std::nullopt);
+  EXPECT_EQ(queue.size(), 4);
+  EXPECT_EQ(queue.TakeFromLongest("b"), 4);
+  EXPECT_EQ(queue.TakeFromLongest("b"), std::nullopt) << "one that waits, and two split off";
   EXPECT_EQ(queue.Pop(), 3);
   EXPECT_EQ(queue.Pop(), 2);
 }
@@ -175,8 +175,10 @@ TEST(FairQueueTest, AReturnedOneIsNeverTakenOut) {
   for (int i = 0; i < 3; ++i) queue.Pop();
   for (int i = 2; i >= 0; --i) queue.Return("a", 0, i);
   EXPECT_EQ(queue.TakeFromLongest("b"), std::nullopt);
-  queue.Push("a", 0, 3);
-  EXPECT_EQ(queue.TakeFromLongest("b"), 3);
+  for (int i = 3; i < 5; ++i) queue.Push("c", 0, i);
+  EXPECT_EQ(queue.TakeFromLongest("b"), 4) << "c has most that can be taken";
+  for (int i = 5; i < 8; ++i) queue.Push("a", 0, i);
+  EXPECT_EQ(queue.TakeFromLongest("b"), 7);
 }
 
 TEST(FairQueueTest, WhatIsRemovedWaitsNoMore) {

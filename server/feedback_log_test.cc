@@ -46,7 +46,10 @@ TEST(FeedbackLogTest, MakesItsDirectoryAndAFileThatOnlyItsOwnerReads) {
 TEST(FeedbackLogTest, ALogOfVersion3IsKeptAndGoneOnWith) {
   const std::string directory = FreshDirectory();
   ASSERT_TRUE(AddCompletion(OpenLog(directory).get(), TestCompletion("kept")).ok());
-  Edit(directory, "ALTER TABLE steps DROP COLUMN response_reused; PRAGMA user_version = 3");
+  Edit(directory,
+       "ALTER TABLE steps DROP COLUMN response_reused; DROP INDEX feedback_by_prompt;"
+       "CREATE INDEX feedback_disputing ON feedback (prompt_key, seq) WHERE rating <> 1;"
+       "PRAGMA user_version = 3");
   for (int time = 0; time < 2; ++time) {
     auto log = OpenLog(directory);
     StepRow step;
@@ -58,6 +61,9 @@ TEST(FeedbackLogTest, ALogOfVersion3IsKeptAndGoneOnWith) {
     });
     EXPECT_TRUE(status.ok()) << status;
   }
+  // Fails unless the indices are those of a new log.
+  Edit(directory, "DROP INDEX feedback_by_prompt");
+  Edit(directory, "CREATE INDEX feedback_disputing ON feedback (seq)");
 }
 
 TEST(FeedbackLogTest, RefusesANewerOlderOrForeignFile) {

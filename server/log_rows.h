@@ -35,6 +35,8 @@ struct CompletionRow {
   std::vector<float> log_probs;  // Of response_tokens, at temperature 1 and before truncation.
   FinishReason finish_reason = FinishReason::kEos;
   int64_t created_unix_us = 0;
+  bool is_steered = false;  // What the request asked for, not the model alone, chose the tokens: it
+                            // is not replayed. Known when it is added, and not kept.
 };
 
 enum class Disposition : int32_t {

@@ -131,6 +131,8 @@ constexpr int64_t kOldestVersion = 3;  // That can be brought up to kVersion.
 
 constexpr char kFrom3To4[] = R"sql(
 ALTER TABLE steps ADD COLUMN response_reused INTEGER NOT NULL DEFAULT 0;
+DROP INDEX IF EXISTS feedback_disputing;  -- Of the first servers of version 3.
+CREATE INDEX IF NOT EXISTS feedback_by_prompt ON feedback (prompt_key, rating, seq);
 PRAGMA user_version = 4;
 )sql";
 

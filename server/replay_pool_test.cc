@@ -91,6 +91,9 @@ TEST(ReplayPoolTest, GivesFewerWhenTheLogIsSmallAndNoneTwice) {
 
 TEST(ReplayPoolTest, LeavesOutWhatWasCorrectedRatedDownOrCancelled) {
   auto log = LogOf(4);
+  CompletionRow steered = TestCompletion("cmpl-steered");
+  steered.is_steered = true;
+  ASSERT_TRUE(AddCompletion(log.get(), steered).ok());
   CompletionRow cancelled = TestCompletion("cmpl-cancelled");
   cancelled.finish_reason = FinishReason::kCancelled;
   ASSERT_TRUE(AddCompletion(log.get(), cancelled).ok());

@@ -46,6 +46,8 @@ struct Sequence {
         text(tokenizer, this->request.stop) {}
 
   uint64_t seed() const { return request.seed + static_cast<uint64_t>(choice); }
+  // Its prompt's log-probs are wanted, and not sent yet.
+  bool wants_scores() const { return request.prompt_logprobs.has_value() && output.empty(); }
   int64_t prompt_rows() const { return static_cast<int64_t>(request.prompt_tokens.size()); }
   int64_t prompt_rows_left() const { return std::max<int64_t>(0, prompt_rows() - rows_done); }
   // Tokens that are known: the prompt's and the sampled ones.
@@ -71,8 +73,8 @@ struct Sequence {
   std::vector<int32_t> output;      // Sampled tokens; the last one is not run yet.
   std::vector<float> log_probs;     // Of output.
   PromptLogprobs prompt_logprobs;   // So far, where they are wanted.
-  bool is_charged = false;          // Its prompt is, in the account of its tenant.
-  bool record_refused = false;      // There was no room, and no K/V page to run it without.
+  bool was_admitted = false;
+  bool record_refused = false;  // There was no room, and no K/V page to run it without.
   int64_t preemptions = 0;
   int64_t no_room_since_us = 0;  // When its reader fell behind; 0: it keeps up.
   bool aborted = false;          // By Abort.

@@ -1,6 +1,7 @@
 #include "server/token_choice.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -33,7 +34,9 @@ int32_t ChooseToken(const CompletionRequest& request, uint64_t seed,
   AdjustLogits(request.adjustments, request.prompt_tokens, answer, absl::MakeSpan(adjusted));
   if (!may_end) {
     constexpr float kNever = -std::numeric_limits<float>::infinity();
-    for (const int32_t token : eos_ids) adjusted[token] = kNever;
+    if (!request.ignore_eos) {
+      for (const int32_t token : eos_ids) adjusted[token] = kNever;
+    }
     for (const int32_t token : request.stop_token_ids) adjusted[token] = kNever;
   }
   return SampleToken(adjusted, request.sampling, uniform);
@@ -41,25 +44,29 @@ int32_t ChooseToken(const CompletionRequest& request, uint64_t seed,
 
 std::optional<FinishReason> EndOfAnswer(const CompletionRequest& request,
                                         absl::Span<const int32_t> answer,
-                                        absl::Span<const int32_t> eos_ids, bool stopped) {
+                                        absl::Span<const int32_t> eos_ids) {
   if (Contains(request.stop_token_ids, answer.back())) return FinishReason::kStop;
   if (!request.ignore_eos && Contains(eos_ids, answer.back())) return FinishReason::kEos;
-  if (stopped) return FinishReason::kStop;
   if (static_cast<int64_t>(answer.size()) == request.max_tokens) return FinishReason::kLength;
   return std::nullopt;
 }
 
 TopLogprobs MostProbable(absl::Span<const float> logits, int64_t count) {
+  const auto value = [&](int32_t token) {
+    return std::isnan(logits[token]) ? -std::numeric_limits<float>::infinity() : logits[token];
+  };
   std::vector<int32_t> tokens(logits.size());
   std::iota(tokens.begin(), tokens.end(), 0);
   const auto end = tokens.begin() + std::min<int64_t>(count, static_cast<int64_t>(tokens.size()));
   std::partial_sort(tokens.begin(), end, tokens.end(), [&](int32_t a, int32_t b) {
-    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+    return value(a) != value(b) ? value(a) > value(b) : a < b;
   });
   TopLogprobs top;
+  if (end == tokens.begin()) return top;
+  const double log_sum = logits[tokens[0]] - LogSoftmaxAt(logits, tokens[0]);
   for (auto token = tokens.begin(); token != end; ++token) {
     top.token_ids.push_back(*token);
-    top.logprobs.push_back(static_cast<float>(LogSoftmaxAt(logits, *token)));
+    top.logprobs.push_back(static_cast<float>(logits[*token] - log_sum));
   }
   return top;
 }

@@ -12,18 +12,17 @@
 
 namespace alchemist {
 
-// The next token after `answer`. EOS and stop tokens are not drawn before min_tokens. The draw is a
-// function of (seed, position), so that a request that is run again draws the same. REQUIRES: every
-// token of `eos_ids` is below logits.size().
+// The next token after `answer`. What would end the answer is not drawn before min_tokens, unless
+// there is nothing else. The draw is a function of (seed, position), so that a request that is run
+// again draws the same. REQUIRES: every token of `eos_ids` is below logits.size().
 int32_t ChooseToken(const CompletionRequest& request, uint64_t seed,
                     absl::Span<const int32_t> answer, absl::Span<const float> logits,
                     absl::Span<const int32_t> eos_ids);
 
-// Why an answer ends with its last token, which is no EOS or stop token before min_tokens;
-// `stopped` when that completed a stop string. Nullopt: it goes on.
+// Why an answer ends with its last token. Nullopt: it goes on, if no stop string ends it.
 std::optional<FinishReason> EndOfAnswer(const CompletionRequest& request,
                                         absl::Span<const int32_t> answer,
-                                        absl::Span<const int32_t> eos_ids, bool stopped);
+                                        absl::Span<const int32_t> eos_ids);
 
 // The `count` most probable tokens of a row with their log-probs, the most probable first; among
 // equals the smaller id.

@@ -26,9 +26,8 @@ int32_t Choose(const CompletionRequest& request, const Tokens& answer) {
   return ChooseToken(request, 1, answer, kLogits, kEosIds);
 }
 
-std::optional<FinishReason> End(const CompletionRequest& request, const Tokens& answer,
-                                bool stopped = false) {
-  return EndOfAnswer(request, answer, kEosIds, stopped);
+std::optional<FinishReason> End(const CompletionRequest& request, const Tokens& answer) {
+  return EndOfAnswer(request, answer, kEosIds);
 }
 
 TEST(ChooseTokenTest, NeitherEosNorStopTokensComeBeforeMinTokens) {
@@ -40,6 +39,8 @@ TEST(ChooseTokenTest, NeitherEosNorStopTokensComeBeforeMinTokens) {
   EXPECT_EQ(Choose(request, {2, 2}), kEos);
   request.stop_token_ids = {2, 0};
   EXPECT_EQ(Choose(request, {}), 1);
+  request.ignore_eos = true;
+  EXPECT_EQ(Choose(request, {}), kEos) << "it ends nothing";
 }
 
 TEST(ChooseTokenTest, AdjustmentsComeBeforeTheDraw) {
@@ -69,7 +70,6 @@ TEST(EndOfAnswerTest, EverythingThatEndsAnAnswerDoes) {
   CompletionRequest request = Greedy();
   EXPECT_EQ(End(request, {1}), std::nullopt);
   EXPECT_EQ(End(request, {1, kEos}), FinishReason::kEos);
-  EXPECT_EQ(End(request, {1}, /*stopped=*/true), FinishReason::kStop);
   EXPECT_EQ(End(request, Tokens(10, 1)), FinishReason::kLength);
   request.ignore_eos = true;
   EXPECT_EQ(End(request, {1, kEos}), std::nullopt);
@@ -86,6 +86,7 @@ TEST(MostProbableTest, AreInOrderWithTheirLogProbs) {
   EXPECT_NEAR(top.logprobs[2], 1 - std::log(sum), 1e-6);
   EXPECT_EQ(MostProbable({1, 2}, 5).token_ids.size(), 2u);
   EXPECT_TRUE(MostProbable({1, 2}, 0).token_ids.empty());
+  EXPECT_EQ(MostProbable({NAN, 2, NAN, 1}, 3).token_ids, (Tokens{1, 3, 0}));
 }
 
 }  // namespace
