@@ -100,15 +100,17 @@ class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer
 
   void Begin(absl::StatusOr<CompletionRequest> request, ServingLoop* loop) {
     if (!request.ok()) return End(request.status());
+    const auto stream =
+        std::make_shared<CompletionStream>(request->choices, [weak = weak_from_this()] {
+          if (const auto reactor = weak.lock(); reactor != nullptr) reactor->OnEvents();
+        });
     {
       MutexLock lock(&mutex_);
+      stream_ = stream;
       choices_left_ = request->choices;
     }
-    stream_ = std::make_shared<CompletionStream>(request->choices, [weak = weak_from_this()] {
-      if (const auto reactor = weak.lock(); reactor != nullptr) reactor->OnEvents();
-    });
     const absl::Status posted =
-        loop->TryPost([loop, stream = stream_, request = *std::move(request)]() mutable {
+        loop->TryPost([loop, stream, request = *std::move(request)]() mutable {
           CompletionEnd end;
           end.status = loop->batcher().Add(std::move(request), stream);
           if (!end.status.ok()) stream->Push(std::move(end));
@@ -122,7 +124,12 @@ class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer
 
   // The loop has something to write.
   void OnEvents() {
-    if (stream_->abandoned()) CancelCall();
+    bool abandoned = false;
+    {
+      MutexLock lock(&mutex_);
+      abandoned = stream_->abandoned();
+    }
+    if (abandoned) CancelCall();
     WriteNext();
   }
 
@@ -149,13 +156,11 @@ class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer
       if (!event.has_value() && !stream_->cancelled()) return;
       last = !event.has_value() || IsLast(*event);
       (last ? ended_ : writing_) = true;
+      if (last) stream_->Cancel();  // Nobody reads what is still said.
     }
     if (!event.has_value()) return Finish(grpc::Status::CANCELLED);
     const auto* end = std::get_if<CompletionEnd>(&*event);
-    if (end != nullptr && !end->status.ok()) {
-      stream_->Cancel();  // Nobody reads what other choices may still say.
-      return FinishWith(end->status);
-    }
+    if (end != nullptr && !end->status.ok()) return FinishWith(end->status);
     Serialize(std::visit([](auto& of_kind) { return ToMessage(std::move(of_kind)); }, *event));
     if (last) return StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
     StartWrite(&response_);
@@ -193,9 +198,9 @@ class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer
   }
 
   void OnWriteDone(bool ok) override {
-    if (!ok) stream_->Cancel();
     {
       MutexLock lock(&mutex_);
+      if (!ok) stream_->Cancel();
       writing_ = false;
     }
     WriteNext();
@@ -203,8 +208,11 @@ class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer
 
   // Also when the call's deadline has passed.
   void OnCancel() override {
-    if (stream_ == nullptr) return;
-    stream_->Cancel();
+    {
+      MutexLock lock(&mutex_);
+      if (stream_ == nullptr) return;
+      stream_->Cancel();
+    }
     WriteNext();
   }
 
@@ -212,9 +220,9 @@ class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer
 
   grpc::CallbackServerContext* const context_;
   std::shared_ptr<CompletionReactor> self_;  // Until gRPC is done with it.
-  std::shared_ptr<CompletionStream> stream_;
-  grpc::ByteBuffer response_;  // Being written.
+  grpc::ByteBuffer response_;                // Being written.
   Mutex mutex_;
+  std::shared_ptr<CompletionStream> stream_ ABSL_GUARDED_BY(mutex_);  // Null: refused at once.
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool cancelling_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
