@@ -28,6 +28,7 @@
 #include "server/completion_service.h"
 #include "server/feedback_service.h"
 #include "server/link_service.h"
+#include "server/model_service.h"
 #include "server/running_calls.h"
 #include "server/server_runtime.h"
 
@@ -204,14 +205,16 @@ absl::StatusOr<Listeners> Listen(ServerRuntime& runtime, const ServerOptions& op
                                          &runtime.log(), &runtime.loop()));
   services.push_back(MakeAdminService(&runtime.model(), &runtime.tokenizer(), &runtime.log(),
                                       &runtime.publisher(), &runtime.loop()));
-  services.push_back(MakeLinkService(&runtime.loop()));
+  services.push_back(MakeModelService(&runtime.model(), &runtime.tokenizer(), &runtime.loop()));
   grpc::ServerBuilder clients;
   LimitServer(clients, kMessageBytesMax);
   clients.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // Two servers on one port is a mistake.
   clients.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 100);
   clients.AddListeningPort(absl::GetFlag(FLAGS_listen_address), grpc::InsecureServerCredentials(),
                            &listeners.port);
-  for (int i = 0; i < 3; ++i) clients.RegisterService(services[i].get());
+  for (const std::unique_ptr<grpc::Service>& service : services) {
+    clients.RegisterService(service.get());
+  }
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> counters;
   counters.push_back(MakeCallCounter(listeners.calls.get()));
   clients.experimental().SetInterceptorCreators(std::move(counters));
@@ -224,7 +227,8 @@ absl::StatusOr<Listeners> Listen(ServerRuntime& runtime, const ServerOptions& op
   grpc::ServerBuilder link;
   LimitServer(link, kLinkMessageBytesMax);
   link.AddListeningPort("unix:" + options.link_socket(), grpc::InsecureServerCredentials());
-  link.RegisterService(services[3].get());
+  services.push_back(MakeLinkService(&runtime.loop()));
+  link.RegisterService(services.back().get());
   const mode_t mask = umask(0177);
   listeners.link = link.BuildAndStart();
   umask(mask);

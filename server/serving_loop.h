@@ -67,7 +67,9 @@ class ServingLoop {
   // As Post, and waits for what `command` returns.
   absl::Status Call(std::function<absl::Status()> command);
   void Stop();  // Refuses new commands; Run returns after what is queued.
-  int64_t tokens_max() const { return batcher_->tokens_max(); }  // Never changes.
+  // These never change.
+  int64_t tokens_max() const { return batcher_->tokens_max(); }
+  const BatcherOptions& batcher_options() const { return options_.batcher; }
 
   // ---- The loop's thread ----
   void Run();      // Until Stop; then ends all requests.

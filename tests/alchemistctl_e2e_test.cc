@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "tests/assert_ok.h"
 #include "tests/test_daemons.h"
 #include "tests/test_model.h"
@@ -68,6 +69,11 @@ TEST_F(AlchemistctlE2eTest, EveryCommandSaysWhatItDid) {
     EXPECT_NE(Output({command}), "") << command;
   }
   EXPECT_THAT(Output({"status"}), HasSubstr("trainer"));
+  EXPECT_THAT(Output({"model"}), HasSubstr("served_model_name: \"model\""));
+  EXPECT_THAT(Output({"load"}), HasSubstr("running 0 of 16\nwaiting 0 of 256\n"));
+  const auto tokens = daemons_.client().Tokenize("a text");
+  ASSERT_OK(tokens);
+  EXPECT_THAT(Output({"tokenize", "a text"}), HasSubstr(absl::StrJoin(*tokens, " ") + "\n"));
   EXPECT_THAT(Output({"abort", "req-none"}, /*exit_code=*/1), HasSubstr("req-none"));
   EXPECT_THAT(Output({"--tenant=not a name", "complete", "abc"}, /*exit_code=*/1),
               HasSubstr("alchemist-tenant"));

@@ -327,8 +327,9 @@ TEST_F(CompletionE2eTest, ReflectionListsTheServices) {
       RawCall(daemons_->port(), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
               std::string("\x3a\x01*", 3));
   ASSERT_OK(response);
-  for (const char* service : {"alchemist.v1.CompletionService", "alchemist.v1.FeedbackService",
-                              "alchemist.v1.AdminService", "grpc.health.v1.Health"}) {
+  for (const char* service :
+       {"alchemist.v1.CompletionService", "alchemist.v1.FeedbackService",
+        "alchemist.v1.AdminService", "alchemist.v1.ModelService", "grpc.health.v1.Health"}) {
     EXPECT_THAT(*response, HasSubstr(service));
   }
   // The link is for the trainer, on its own socket.

@@ -9,6 +9,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "base/digest.h"
 #include "base/flags.h"
@@ -36,6 +37,9 @@ constexpr char kUsage[] = R"(Talks to a running alchemist-server.
   alchemistctl rate COMPLETION +1|-1
   alchemistctl feedback ID                what became of a feedback
   alchemistctl status
+  alchemistctl model                      what is served: sizes, limits, adapters
+  alchemistctl load                       how busy it is now
+  alchemistctl tokenize TEXT              the tokens of a prompt
   alchemistctl revisions
   alchemistctl rollback NUMBER            serves an older revision
   alchemistctl pin | unpin                stops or allows the swap of revisions
@@ -111,6 +115,27 @@ absl::Status Status(AlchemistClient& client, const Arguments&) {
   return absl::OkStatus();
 }
 
+absl::Status ModelInfo(AlchemistClient& client, const Arguments&) {
+  ASSIGN_OR_RETURN(const v1::GetModelInfoResponse info, client.GetModelInfo());
+  std::cout << info.DebugString();
+  return absl::OkStatus();
+}
+
+absl::Status Load(AlchemistClient& client, const Arguments&) {
+  ASSIGN_OR_RETURN(const v1::GetLoadResponse load, client.GetLoad());
+  std::cout << "running " << load.requests_running() << " of " << load.running_max() << "\nwaiting "
+            << load.requests_waiting() << " of " << load.waiting_max() << "\nkv_cache_usage "
+            << load.kv_cache_usage() << "\nprompt_tokens " << load.prompt_tokens()
+            << "\nprefix_tokens " << load.prefix_tokens() << "\n";
+  return absl::OkStatus();
+}
+
+absl::Status Tokenize(AlchemistClient& client, const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const std::vector<int32_t> tokens, client.Tokenize(arguments[1]));
+  std::cout << absl::StrJoin(tokens, " ") << "\n";
+  return absl::OkStatus();
+}
+
 absl::Status Revisions(AlchemistClient& client, const Arguments&) {
   ASSIGN_OR_RETURN(const std::vector<v1::RevisionInfo> revisions, client.ListRevisions());
   for (const v1::RevisionInfo& info : revisions) {
@@ -156,6 +181,9 @@ absl::Status Run(const Arguments& arguments) {
       {"rate", {3, Rate}},
       {"feedback", {2, Feedback}},
       {"status", {1, Status}},
+      {"model", {1, ModelInfo}},
+      {"load", {1, Load}},
+      {"tokenize", {2, Tokenize}},
       {"revisions", {1, Revisions}},
       {"rollback", {2, Rollback}},
       {"pin",

@@ -9,6 +9,7 @@
 #include "proto/alchemist/v1/admin.grpc.pb.h"
 #include "proto/alchemist/v1/completion.grpc.pb.h"
 #include "proto/alchemist/v1/feedback.grpc.pb.h"
+#include "proto/alchemist/v1/model.grpc.pb.h"
 #include "server/retry_pushback.h"
 
 namespace alchemist {
@@ -32,6 +33,7 @@ class GrpcAlchemistClient final : public AlchemistClient {
     completions_ = v1::CompletionService::NewStub(channel);
     feedback_ = v1::FeedbackService::NewStub(channel);
     admin_ = v1::AdminService::NewStub(channel);
+    model_ = v1::ModelService::NewStub(channel);
   }
 
   absl::StatusOr<Answer> Complete(const v1::CompleteRequest& request, const OnChunk& on_chunk,
@@ -101,6 +103,32 @@ class GrpcAlchemistClient final : public AlchemistClient {
       request.set_page_token(page.next_page_token());
     } while (!request.page_token().empty());
     return all;
+  }
+
+  absl::StatusOr<std::vector<int32_t>> Tokenize(const std::string& text,
+                                                bool add_special_tokens) override {
+    v1::TokenizeRequest request;
+    request.set_text(text);
+    request.set_add_special_tokens(add_special_tokens);
+    ASSIGN_OR_RETURN(const v1::TokenizeResponse response,
+                     Call(*model_, &v1::ModelService::Stub::Tokenize, request));
+    return std::vector<int32_t>(response.tokens().begin(), response.tokens().end());
+  }
+
+  absl::StatusOr<std::string> Detokenize(const std::vector<int32_t>& tokens) override {
+    v1::DetokenizeRequest request;
+    request.mutable_tokens()->Add(tokens.begin(), tokens.end());
+    ASSIGN_OR_RETURN(v1::DetokenizeResponse response,
+                     Call(*model_, &v1::ModelService::Stub::Detokenize, request));
+    return std::move(*response.mutable_text());
+  }
+
+  absl::StatusOr<v1::GetModelInfoResponse> GetModelInfo() override {
+    return Call(*model_, &v1::ModelService::Stub::GetModelInfo, v1::GetModelInfoRequest());
+  }
+
+  absl::StatusOr<v1::GetLoadResponse> GetLoad() override {
+    return Call(*model_, &v1::ModelService::Stub::GetLoad, v1::GetLoadRequest());
   }
 
   absl::StatusOr<v1::GetStatusResponse> GetStatus() override {
@@ -186,6 +214,7 @@ class GrpcAlchemistClient final : public AlchemistClient {
   std::unique_ptr<v1::CompletionService::Stub> completions_;
   std::unique_ptr<v1::FeedbackService::Stub> feedback_;
   std::unique_ptr<v1::AdminService::Stub> admin_;
+  std::unique_ptr<v1::ModelService::Stub> model_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
-// AlchemistClient: a client of alchemist-server: completions, feedback and administration as plain
-// blocking calls. One per server and port; any thread may call, several at once.
+// AlchemistClient: a client of alchemist-server: completions, feedback, the model and
+// administration as plain blocking calls. One per server and port; any thread may call, several at
+// once.
 #ifndef ALCHEMIST_TOOLS_CLIENT_ALCHEMIST_CLIENT_H_
 #define ALCHEMIST_TOOLS_CLIENT_ALCHEMIST_CLIENT_H_
 
@@ -13,6 +14,7 @@
 #include "proto/alchemist/v1/admin.pb.h"
 #include "proto/alchemist/v1/completion.pb.h"
 #include "proto/alchemist/v1/feedback.pb.h"
+#include "proto/alchemist/v1/model.pb.h"
 
 namespace alchemist {
 
@@ -62,6 +64,12 @@ class AlchemistClient {
   virtual absl::StatusOr<std::vector<v1::Feedback>> ListFeedback() = 0;
   virtual absl::StatusOr<v1::ListFeedbackResponse> ListFeedbackPage(
       const v1::ListFeedbackRequest& request) = 0;
+
+  virtual absl::StatusOr<std::vector<int32_t>> Tokenize(const std::string& text,
+                                                        bool add_special_tokens = true) = 0;
+  virtual absl::StatusOr<std::string> Detokenize(const std::vector<int32_t>& tokens) = 0;
+  virtual absl::StatusOr<v1::GetModelInfoResponse> GetModelInfo() = 0;
+  virtual absl::StatusOr<v1::GetLoadResponse> GetLoad() = 0;
 
   virtual absl::StatusOr<v1::GetStatusResponse> GetStatus() = 0;
   // All revisions of the default adapter, oldest first.

@@ -1,0 +1,49 @@
+#include "server/tokenize_request.h"
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace alchemist {
+
+absl::StatusOr<v1::TokenizeResponse> Tokenize(const v1::TokenizeRequest& request,
+                                              const Tokenizer& tokenizer,
+                                              const ModelConfig& model) {
+  const int64_t bytes_max = model.context * tokenizer.token_bytes_max();
+  if (static_cast<int64_t>(request.text().size()) > bytes_max) {
+    return absl::InvalidArgumentError(absl::StrCat("text: ", request.text().size(),
+                                                   " bytes, the limit is ", bytes_max,
+                                                   " (the context in longest tokens)"));
+  }
+  const bool add_special_tokens = !request.has_add_special_tokens() || request.add_special_tokens();
+  const absl::StatusOr<std::vector<int32_t>> tokens =
+      tokenizer.Encode(request.text(), add_special_tokens);
+  if (!tokens.ok()) {
+    return absl::Status(tokens.status().code(), absl::StrCat("text: ", tokens.status().message()));
+  }
+  v1::TokenizeResponse response;
+  response.mutable_tokens()->Add(tokens->begin(), tokens->end());
+  return response;
+}
+
+absl::StatusOr<v1::DetokenizeResponse> Detokenize(const v1::DetokenizeRequest& request,
+                                                  const Tokenizer& tokenizer,
+                                                  const ModelConfig& model) {
+  if (request.tokens_size() > model.context) {
+    return absl::InvalidArgumentError(absl::StrCat("tokens: ", request.tokens_size(),
+                                                   " of them, the limit is ", model.context,
+                                                   " (the model's context)"));
+  }
+  for (const int32_t token : request.tokens()) {
+    if (token < 0 || token >= model.vocab) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("tokens: ", token, " is not in [0, ", model.vocab, ")"));
+    }
+  }
+  v1::DetokenizeResponse response;
+  response.set_text(tokenizer.Decode(request.tokens(), /*skip_special_tokens=*/true));
+  return response;
+}
+
+}  // namespace alchemist
