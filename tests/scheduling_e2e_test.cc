@@ -45,6 +45,7 @@ class SchedulingE2eTest : public ::testing::Test {
 
   static AlchemistClient& client() { return daemons_->client(); }
   static std::unique_ptr<AlchemistClient> ClientWith(AlchemistClient::Options options) {
+    options.retries_max = 0;  // What the server says is what is tested.
     return AlchemistClient::Create(absl::StrCat("127.0.0.1:", daemons_->port()), options);
   }
   static void ExpectSoon(const std::string& what, int64_t running, int64_t waiting) {
@@ -148,6 +149,28 @@ TEST_F(SchedulingE2eTest, AFullQueueSaysWhenToComeBackAndTakesOtherTenantsIn) {
   EXPECT_OK(ClientWith({.tenant = "other"})->Abort({other_id}));
   EXPECT_EQ(other.ended.get().code(), absl::StatusCode::kCancelled);
   EXPECT_GE(client().GetStatus()->requests_refused(), 2);
+}
+
+TEST_F(SchedulingE2eTest, AClientThatTriesAgainWaitsAsLongAsItIsTold) {
+  std::vector<LongCall> calls;
+  std::vector<std::string> ids;
+  for (int i = 0; i < 4; ++i) {
+    calls.push_back(StartLongCall());
+    ids.push_back(calls.back().started.get());
+  }
+  ExpectSoon("a full queue", 2, 2);
+  std::vector<int64_t> waits_us;
+  AlchemistClient::Options options;
+  options.wait = [&](int64_t us) {  // In this time the others end.
+    waits_us.push_back(us);
+    EXPECT_OK(client().Abort(ids));
+    ExpectSoon("their places to be free", 0, 0);
+  };
+  const auto patient =
+      AlchemistClient::Create(absl::StrCat("127.0.0.1:", daemons_->port()), options);
+  EXPECT_OK(patient->Complete(GreedyRequest("one more", 1)));
+  ASSERT_EQ(waits_us.size(), 1u);
+  EXPECT_GE(waits_us[0], QueuePace::kPushbackMinMs * 1000);
 }
 
 TEST_F(SchedulingE2eTest, ATenantWithABadNameIsRefused) {

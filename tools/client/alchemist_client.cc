@@ -1,21 +1,37 @@
 #include "tools/client/alchemist_client.h"
 
 #include <grpcpp/grpcpp.h>
+#include <sys/random.h>
 
 #include <chrono>
+#include <optional>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/numbers.h"
+#include "base/logging.h"
+#include "base/random.h"
 #include "proto/alchemist/v1/admin.grpc.pb.h"
 #include "proto/alchemist/v1/completion.grpc.pb.h"
 #include "proto/alchemist/v1/feedback.grpc.pb.h"
 #include "proto/alchemist/v1/model.grpc.pb.h"
 #include "server/retry_pushback.h"
+#include "tools/client/retry.h"
 
 namespace alchemist {
 namespace {
 
 constexpr int64_t kPageSize = 1000;
+// How long a channel waits before it connects again: at first, and at most. Until then calls fail
+// without a try, so it must be as short as the waits between tries; gRPC's own would be 1 s to 120.
+constexpr int kReconnectFirstMs = 100;
+constexpr int kReconnectMaxMs = 1'000;
+
+uint64_t RandomSeed() {
+  uint64_t seed = 0;
+  PCHECK(getrandom(&seed, sizeof(seed), 0) == sizeof(seed));
+  return seed;
+}
 
 absl::Status FromGrpcStatus(const grpc::Status& status) {
   // The codes are the same numbers in both.
@@ -28,6 +44,8 @@ class GrpcAlchemistClient final : public AlchemistClient {
     grpc::ChannelArguments arguments;
     // A connection of this client's own: another one to the same address shares no fate with it.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectFirstMs);
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMaxMs);
     const auto channel =
         grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
     completions_ = v1::CompletionService::NewStub(channel);
@@ -38,33 +56,18 @@ class GrpcAlchemistClient final : public AlchemistClient {
 
   absl::StatusOr<Answer> Complete(const v1::CompleteRequest& request, const OnChunk& on_chunk,
                                   const OnStarted& on_started) override {
-    grpc::ClientContext context;
-    Prepare(context);
-    const auto stream = completions_->Complete(&context, request);
     Answer answer;
-    bool has_final = false;
-    v1::CompleteResponse response;
-    while (stream->Read(&response)) {
-      if (response.has_started()) {
-        answer.request_id = response.started().request_id();
-        if (on_started != nullptr) on_started(answer.request_id);
-        continue;
-      }
-      if (response.has_final()) {
-        answer.final = std::move(*response.mutable_final());
-        has_final = true;
-        continue;
-      }
-      const v1::CompletionChunk& chunk = response.chunk();
-      answer.text += chunk.text();
-      answer.token_ids.insert(answer.token_ids.end(), chunk.token_ids().begin(),
-                              chunk.token_ids().end());
-      answer.log_probs.insert(answer.log_probs.end(), chunk.logprobs().begin(),
-                              chunk.logprobs().end());
-      if (on_chunk != nullptr && !on_chunk(chunk)) context.TryCancel();
-    }
-    RETURN_IF_ERROR(WithPushback(FromGrpcStatus(stream->Finish()), context));
-    if (!has_final) return absl::DataLossError("Complete: the stream ended without its end");
+    bool chunk_came = false;
+    RETURN_IF_ERROR(WithRetries(
+        [&](grpc::ClientContext& context) {
+          answer = Answer();
+          const auto on_any_chunk = [&](const v1::CompletionChunk& chunk) {
+            chunk_came = true;
+            return on_chunk == nullptr || on_chunk(chunk);
+          };
+          return TryComplete(context, request, on_any_chunk, on_started, answer);
+        },
+        [&] { return !chunk_came; }));
     return answer;
   }
 
@@ -180,10 +183,60 @@ class GrpcAlchemistClient final : public AlchemistClient {
   }
 
  private:
-  void Prepare(grpc::ClientContext& context) const {
-    context.set_deadline(std::chrono::system_clock::now() +
-                         std::chrono::microseconds(options_.timeout_us));
-    if (!options_.tenant.empty()) context.AddMetadata("alchemist-tenant", options_.tenant);
+  // Makes a call by `attempt`, until it is done, or failed for good or too often, or `may_retry`
+  // says no.
+  absl::Status WithRetries(
+      const std::function<absl::Status(grpc::ClientContext&)>& attempt,
+      const std::function<bool()>& may_retry = [] { return true; }) const {
+    const int64_t deadline_us = options_.clock->MonotonicUs() + options_.timeout_us;
+    for (int64_t retries = 0;; ++retries) {
+      grpc::ClientContext context;
+      context.set_deadline(std::chrono::system_clock::now() +
+                           std::chrono::microseconds(deadline_us - options_.clock->MonotonicUs()));
+      if (!options_.tenant.empty()) context.AddMetadata("alchemist-tenant", options_.tenant);
+      const absl::Status status = WithPushback(attempt(context), context);
+      if (status.ok() || retries >= options_.retries_max || !may_retry()) return status;
+      Random random(RandomSeed());
+      const std::optional<int64_t> wait_us =
+          RetryWaitUs(retries, status, deadline_us - options_.clock->MonotonicUs(), random);
+      if (!wait_us.has_value()) return status;
+      Wait(*wait_us);
+    }
+  }
+
+  void Wait(int64_t us) const {
+    if (options_.wait != nullptr) return options_.wait(us);
+    std::this_thread::sleep_for(std::chrono::microseconds(us));
+  }
+
+  absl::Status TryComplete(grpc::ClientContext& context, const v1::CompleteRequest& request,
+                           const OnChunk& on_chunk, const OnStarted& on_started,
+                           Answer& answer) const {
+    const auto stream = completions_->Complete(&context, request);
+    bool has_final = false;
+    v1::CompleteResponse response;
+    while (stream->Read(&response)) {
+      if (response.has_started()) {
+        answer.request_id = response.started().request_id();
+        if (on_started != nullptr) on_started(answer.request_id);
+        continue;
+      }
+      if (response.has_final()) {
+        answer.final = std::move(*response.mutable_final());
+        has_final = true;
+        continue;
+      }
+      const v1::CompletionChunk& chunk = response.chunk();
+      answer.text += chunk.text();
+      answer.token_ids.insert(answer.token_ids.end(), chunk.token_ids().begin(),
+                              chunk.token_ids().end());
+      answer.log_probs.insert(answer.log_probs.end(), chunk.logprobs().begin(),
+                              chunk.logprobs().end());
+      if (!on_chunk(chunk)) context.TryCancel();
+    }
+    RETURN_IF_ERROR(FromGrpcStatus(stream->Finish()));
+    if (!has_final) return absl::DataLossError("Complete: the stream ended without its end");
+    return absl::OkStatus();
   }
 
   static absl::Status WithPushback(absl::Status status, const grpc::ClientContext& context) {
@@ -197,16 +250,16 @@ class GrpcAlchemistClient final : public AlchemistClient {
     return WithRetryPushback(std::move(status), pushback_ms);
   }
 
-  // One unary call.
+  // A unary call.
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Call(Stub& stub,
                                 grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                              Response*),
                                 const Request& request) const {
-    grpc::ClientContext context;
-    Prepare(context);
     Response response;
-    RETURN_IF_ERROR(FromGrpcStatus((stub.*method)(&context, request, &response)));
+    RETURN_IF_ERROR(WithRetries([&](grpc::ClientContext& context) {
+      return FromGrpcStatus((stub.*method)(&context, request, &response));
+    }));
     return response;
   }
 

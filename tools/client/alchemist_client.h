@@ -1,6 +1,6 @@
 // AlchemistClient: a client of alchemist-server: completions, feedback, the model and
-// administration as plain blocking calls. One per server and port; any thread may call, several at
-// once.
+// administration as plain blocking calls, tried again where the protocol allows it. One per server
+// and port; any thread may call, several at once.
 #ifndef ALCHEMIST_TOOLS_CLIENT_ALCHEMIST_CLIENT_H_
 #define ALCHEMIST_TOOLS_CLIENT_ALCHEMIST_CLIENT_H_
 
@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/status.h"
 #include "proto/alchemist/v1/admin.pb.h"
 #include "proto/alchemist/v1/completion.pb.h"
@@ -29,14 +30,23 @@ struct Answer {
 
 class AlchemistClient {
  public:
-  // Called with the id that Abort takes, when the server has accepted the request.
+  // Called with the id that Abort takes, when the server has accepted the request: again with a new
+  // id when the request is tried again, and the one before then is ended.
   using OnStarted = std::function<void(const std::string& request_id)>;
   // Called with every chunk as it comes; false cancels the call, which then is CANCELLED.
   using OnChunk = std::function<bool(const v1::CompletionChunk&)>;
 
   struct Options {
-    int64_t timeout_us = 60'000'000;  // A call that is not answered by then is DEADLINE_EXCEEDED.
-    std::string tenant = {};          // In whose name it calls; "" = none.
+    // A call that is not answered by then, all tries and the waits between them included, is
+    // DEADLINE_EXCEEDED, or what the last try came to when there is no time for another.
+    int64_t timeout_us = 60'000'000;
+    std::string tenant = {};  // In whose name it calls; "" = none.
+    // How often a call is tried again that failed with what may pass: RetryWaitUs says what that is
+    // and how long it waits. Five tries in all are what gRPC's own retry policies allow, too.
+    int64_t retries_max = 4;
+    // For tests, so that they wait for nothing: what time it is, and how to wait; unset: sleeps.
+    const Clock* clock = Clock::Real();
+    std::function<void(int64_t us)> wait = nullptr;
   };
   // `address` is host:port. Nothing is sent before the first call, which connects. Without a server
   // a call is UNAVAILABLE.
@@ -49,14 +59,24 @@ class AlchemistClient {
 
   // The status of a call is the server's: its code, and a message that names field and limit.
   // Where the server says when to try again, RetryPushbackMs of the status has it.
-  // DATA_LOSS when the stream ended well but without its final message.
+  //
+  // All calls are safe to repeat, even when the first try was done and only its answer lost. Those
+  // that get something change nothing; feedback has an idempotency key; Rollback, Pin,
+  // PauseTraining, ResumeTraining and Abort say what is to hold afterwards, not what is to change.
+  // Lists are tried again page by page, each with a timeout of its own.
+
+  // Tried again only as long as no chunk has come: what `on_chunk` was given cannot be taken back,
+  // and another try may sample another answer. DATA_LOSS when the stream ended well but without its
+  // final message.
   virtual absl::StatusOr<Answer> Complete(const v1::CompleteRequest& request,
                                           const OnChunk& on_chunk = nullptr,
                                           const OnStarted& on_started = nullptr) = 0;
-  // Returns those of `request_ids` that had not ended.
+  // Returns those of `request_ids` that had not ended. What a try ended whose answer was lost is
+  // not among them.
   virtual absl::StatusOr<std::vector<std::string>> Abort(
       const std::vector<std::string>& request_ids) = 0;
 
+  // DUPLICATE, too, when an earlier try was accepted and its answer lost.
   virtual absl::StatusOr<v1::SubmitFeedbackResponse> SubmitFeedback(
       const v1::SubmitFeedbackRequest& request) = 0;
   virtual absl::StatusOr<v1::Feedback> GetFeedback(const std::string& feedback_id) = 0;

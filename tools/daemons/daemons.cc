@@ -83,7 +83,8 @@ absl::Status Daemons::StartServer(const DaemonStart& start) {
   if (!absl::SimpleAtoi(absl::StripSuffix(port, "\n"), &port_)) {
     return absl::InternalError(absl::StrCat("port file: ", port));
   }
-  client_ = AlchemistClient::Create(absl::StrCat("127.0.0.1:", port_));
+  // Its users look at what each call says, and WaitFor ends early when the server has died.
+  client_ = AlchemistClient::Create(absl::StrCat("127.0.0.1:", port_), {.retries_max = 0});
   return WaitFor("the server's answer", [&] { return client_->GetStatus().ok(); });
 }
 
