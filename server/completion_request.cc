@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "server/tokenize_request.h"
 
 namespace alchemist {
 namespace {
@@ -42,19 +43,8 @@ absl::StatusOr<std::vector<int32_t>> PromptTokens(const v1::CompleteRequest& mes
   std::vector<int32_t> tokens;
   switch (message.prompt_case()) {
     case v1::CompleteRequest::kText: {
-      // Before the work of tokenising: no longer text can fit.
-      const int64_t bytes_max = model.context * tokenizer.token_bytes_max();
-      if (static_cast<int64_t>(message.text().size()) > bytes_max) {
-        return Invalid("text", absl::StrCat(message.text().size(), " bytes, the limit is ",
-                                            bytes_max, " (the context in longest tokens)"));
-      }
-      absl::StatusOr<std::vector<int32_t>> encoded =
-          tokenizer.Encode(message.text(), /*add_special_tokens=*/true);
-      if (!encoded.ok()) {
-        return absl::Status(encoded.status().code(),
-                            absl::StrCat("text: ", encoded.status().message()));
-      }
-      tokens = *std::move(encoded);
+      ASSIGN_OR_RETURN(tokens,
+                       EncodeText(message.text(), /*add_special_tokens=*/true, tokenizer, model));
       break;
     }
     case v1::CompleteRequest::kTokens:

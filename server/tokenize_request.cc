@@ -7,23 +7,27 @@
 
 namespace alchemist {
 
+absl::StatusOr<std::vector<int32_t>> EncodeText(const std::string& text, bool add_special_tokens,
+                                                const Tokenizer& tokenizer,
+                                                const ModelConfig& model) {
+  const int64_t bytes_max = model.context * tokenizer.token_bytes_max();
+  if (static_cast<int64_t>(text.size()) > bytes_max) {
+    return absl::InvalidArgumentError(absl::StrCat("text: ", text.size(), " bytes, the limit is ",
+                                                   bytes_max, " (the context in longest tokens)"));
+  }
+  absl::StatusOr<std::vector<int32_t>> tokens = tokenizer.Encode(text, add_special_tokens);
+  if (tokens.ok()) return tokens;
+  return absl::Status(tokens.status().code(), absl::StrCat("text: ", tokens.status().message()));
+}
+
 absl::StatusOr<v1::TokenizeResponse> Tokenize(const v1::TokenizeRequest& request,
                                               const Tokenizer& tokenizer,
                                               const ModelConfig& model) {
-  const int64_t bytes_max = model.context * tokenizer.token_bytes_max();
-  if (static_cast<int64_t>(request.text().size()) > bytes_max) {
-    return absl::InvalidArgumentError(absl::StrCat("text: ", request.text().size(),
-                                                   " bytes, the limit is ", bytes_max,
-                                                   " (the context in longest tokens)"));
-  }
   const bool add_special_tokens = !request.has_add_special_tokens() || request.add_special_tokens();
-  const absl::StatusOr<std::vector<int32_t>> tokens =
-      tokenizer.Encode(request.text(), add_special_tokens);
-  if (!tokens.ok()) {
-    return absl::Status(tokens.status().code(), absl::StrCat("text: ", tokens.status().message()));
-  }
+  ASSIGN_OR_RETURN(const std::vector<int32_t> tokens,
+                   EncodeText(request.text(), add_special_tokens, tokenizer, model));
   v1::TokenizeResponse response;
-  response.mutable_tokens()->Add(tokens->begin(), tokens->end());
+  response.mutable_tokens()->Add(tokens.begin(), tokens.end());
   return response;
 }
 

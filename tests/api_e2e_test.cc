@@ -119,6 +119,27 @@ TEST_F(ApiE2eTest, LogprobsOfPromptAndAlternativesComeAsAskedFor) {
   EXPECT_EQ(chunk.top_logprobs(0).logprobs(0), chunk.logprobs(0));
 }
 
+TEST_F(ApiE2eTest, TheClientLibraryPutsEachChoiceTogether) {
+  v1::CompleteRequest request = GreedyRequest(TestPrompt(70, 1), 12);
+  request.set_temperature(1);
+  request.set_seed(5);
+  request.set_ignore_eos(true);
+  request.set_n(3);
+  request.set_top_logprobs(2);
+  request.set_prompt_logprobs(0);
+  const auto answer = daemons_->client().Complete(request);
+  ASSERT_OK(answer);
+  const auto responses = Call(request);
+  EXPECT_EQ(answer->prompt_logprobs.logprobs_size(), 69);
+  EXPECT_THAT(answer->top_logprobs, SizeIs(12));
+  EXPECT_EQ(answer->token_ids, TokensOf(responses, 0));
+  ASSERT_THAT(answer->others, SizeIs(2));
+  for (int64_t index : {1, 2}) {
+    EXPECT_EQ(answer->others[index - 1].token_ids, TokensOf(responses, index));
+    EXPECT_EQ(answer->others[index - 1].final.index(), index);
+  }
+}
+
 TEST_F(ApiE2eTest, BiasAndStopTokensSteerAnAnswer) {
   v1::CompleteRequest request = GreedyRequest(TestPrompt(20, 3), 10);
   request.set_ignore_eos(true);

@@ -213,30 +213,48 @@ class GrpcAlchemistClient final : public AlchemistClient {
                            const OnChunk& on_chunk, const OnStarted& on_started,
                            Answer& answer) const {
     const auto stream = completions_->Complete(&context, request);
-    bool has_final = false;
+    const int64_t choices = request.has_n() ? request.n() : 1;
+    int64_t finals = 0;
     v1::CompleteResponse response;
     while (stream->Read(&response)) {
       if (response.has_started()) {
         answer.request_id = response.started().request_id();
         if (on_started != nullptr) on_started(answer.request_id);
-        continue;
+      } else if (response.has_prompt_logprobs()) {
+        answer.prompt_logprobs = std::move(*response.mutable_prompt_logprobs());
+      } else if (response.has_final()) {
+        const int64_t index = response.final().index();
+        if (Answer* choice = ChoiceOf(index, choices, answer)) {
+          choice->final = std::move(*response.mutable_final());
+        }
+        ++finals;
+      } else if (response.has_chunk()) {
+        const v1::CompletionChunk& chunk = response.chunk();
+        if (Answer* choice = ChoiceOf(chunk.index(), choices, answer)) AddChunk(chunk, *choice);
+        if (!on_chunk(chunk)) context.TryCancel();
       }
-      if (response.has_final()) {
-        answer.final = std::move(*response.mutable_final());
-        has_final = true;
-        continue;
-      }
-      const v1::CompletionChunk& chunk = response.chunk();
-      answer.text += chunk.text();
-      answer.token_ids.insert(answer.token_ids.end(), chunk.token_ids().begin(),
-                              chunk.token_ids().end());
-      answer.log_probs.insert(answer.log_probs.end(), chunk.logprobs().begin(),
-                              chunk.logprobs().end());
-      if (!on_chunk(chunk)) context.TryCancel();
     }
     RETURN_IF_ERROR(FromGrpcStatus(stream->Finish()));
-    if (!has_final) return absl::DataLossError("Complete: the stream ended without its end");
+    if (finals < choices) return absl::DataLossError("Complete: the stream ended without its end");
     return absl::OkStatus();
+  }
+
+  // Null for an index that was not asked for: the server's number is not trusted.
+  static Answer* ChoiceOf(int64_t index, int64_t choices, Answer& answer) {
+    if (index == 0) return &answer;
+    if (index < 0 || index >= choices) return nullptr;
+    if (index > static_cast<int64_t>(answer.others.size())) answer.others.resize(index);
+    return &answer.others[index - 1];
+  }
+
+  static void AddChunk(const v1::CompletionChunk& chunk, Answer& answer) {
+    answer.text += chunk.text();
+    answer.token_ids.insert(answer.token_ids.end(), chunk.token_ids().begin(),
+                            chunk.token_ids().end());
+    answer.log_probs.insert(answer.log_probs.end(), chunk.logprobs().begin(),
+                            chunk.logprobs().end());
+    answer.top_logprobs.insert(answer.top_logprobs.end(), chunk.top_logprobs().begin(),
+                               chunk.top_logprobs().end());
   }
 
   static absl::Status WithPushback(absl::Status status, const grpc::ClientContext& context) {

@@ -19,13 +19,17 @@
 
 namespace alchemist {
 
-// A whole answer: its chunks put together, and what the server said at its end.
+// A whole answer: its chunks put together, and what the server said at its end. Where several
+// choices were asked for, the first one.
 struct Answer {
   std::string request_id;
   std::string text;
   std::vector<int32_t> token_ids;
-  std::vector<float> log_probs;  // Of token_ids, when they were asked for.
+  std::vector<float> log_probs;               // Of token_ids, when they were asked for.
+  std::vector<v1::TopLogprobs> top_logprobs;  // The same.
+  v1::PromptLogprobs prompt_logprobs;         // The same.
   v1::CompletionFinal final;
+  std::vector<Answer> others;  // The further choices, in order: texts, tokens and finals.
 };
 
 class AlchemistClient {
@@ -66,8 +70,8 @@ class AlchemistClient {
   // Lists are tried again page by page, each with a timeout of its own.
 
   // Tried again only as long as no chunk has come: what `on_chunk` was given cannot be taken back,
-  // and another try may sample another answer. DATA_LOSS when the stream ended well but without its
-  // final message.
+  // and another try may sample another answer. DATA_LOSS when the stream ended well but without the
+  // final message of every choice.
   virtual absl::StatusOr<Answer> Complete(const v1::CompleteRequest& request,
                                           const OnChunk& on_chunk = nullptr,
                                           const OnStarted& on_started = nullptr) = 0;
