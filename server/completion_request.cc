@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "server/call_metadata.h"
 #include "server/tokenize_request.h"
 
 namespace alchemist {

@@ -22,8 +22,6 @@ inline constexpr int64_t kLogitBiasMax = 1024;
 inline constexpr int64_t kTopLogprobsMax = 20;
 inline constexpr int64_t kScoredTokensMax = 8192;  // Of a prompt with prompt_logprobs.
 
-inline constexpr char kTenantKey[] = "alchemist-tenant";  // Of a call's metadata.
-
 // InvalidArgument names the field and its limit. Prompt and answer fit the model's context and the
 // `tokens_max` that the server's K/V pages hold. `seed` is used when the request has none.
 absl::StatusOr<CompletionRequest> ParseCompleteRequest(const v1::CompleteRequest& message,

@@ -13,6 +13,7 @@
 #include "base/logging.h"
 #include "base/mutex.h"
 #include "proto/alchemist/v1/completion.grpc.pb.h"
+#include "server/call_metadata.h"
 #include "server/completion_request.h"
 #include "server/completion_stream.h"
 #include "server/grpc_status_service.h"

@@ -1,6 +1,6 @@
 // How long a client that was refused for lack of room should wait before it tries again: a payload
-// of the status, which a service sends as gRPC's trailing metadata "grpc-retry-pushback-ms". Pure;
-// any thread.
+// of the status, which a service sends as trailing metadata under kRetryPushbackKey. Pure; any
+// thread.
 #ifndef ALCHEMIST_SERVER_RETRY_PUSHBACK_H_
 #define ALCHEMIST_SERVER_RETRY_PUSHBACK_H_
 
@@ -11,8 +11,6 @@
 #include "base/status.h"
 
 namespace alchemist {
-
-inline constexpr char kRetryPushbackKey[] = "grpc-retry-pushback-ms";
 
 absl::Status WithRetryPushback(absl::Status status, int64_t pushback_ms);
 std::optional<int64_t> RetryPushbackMs(const absl::Status& status);

@@ -15,6 +15,7 @@
 #include "proto/alchemist/v1/completion.grpc.pb.h"
 #include "proto/alchemist/v1/feedback.grpc.pb.h"
 #include "proto/alchemist/v1/model.grpc.pb.h"
+#include "server/call_metadata.h"
 #include "server/retry_pushback.h"
 #include "tools/client/retry.h"
 
@@ -193,7 +194,7 @@ class GrpcAlchemistClient final : public AlchemistClient {
       grpc::ClientContext context;
       context.set_deadline(std::chrono::system_clock::now() +
                            std::chrono::microseconds(deadline_us - options_.clock->MonotonicUs()));
-      if (!options_.tenant.empty()) context.AddMetadata("alchemist-tenant", options_.tenant);
+      if (!options_.tenant.empty()) context.AddMetadata(kTenantKey, options_.tenant);
       const absl::Status status = WithPushback(attempt(context), context);
       if (status.ok() || retries >= options_.retries_max || !may_retry()) return status;
       Random random(RandomSeed());
