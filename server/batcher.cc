@@ -65,7 +65,8 @@ absl::Status Batcher::MakeRoom(const std::string& tenant, int64_t choices) {
   ++counters_.refused;
   const absl::Status full =
       WithRetryPushback(absl::ResourceExhaustedError(absl::StrCat(
-                            "the queue is full: ", options_.waiting_max, " requests wait")),
+                            "the queue is full: ", PlacesTaken(), " of ", options_.waiting_max,
+                            " places are taken, the request wants ", choices)),
                         pace_.PushbackMs(waiting(), parts_.clock->MonotonicUs()));
   if (choices > 1) return full;  // One place is all that a refused request is sure to make.
   const std::optional<SequencePtr> refused = waiting_.TakeFromLongest(tenant);
@@ -173,6 +174,7 @@ RecordIdentity Batcher::IdentityOf(const Sequence& sequence) const {
 
 // The last prompt token is always run: it is what the answer's first token is sampled from.
 void Batcher::FindPrefix(Sequence& sequence) const {
+  if (options_.record == RecordMode::kOff) return;  // There is nothing to be found.
   sequence.hashes = HashBlocks(IdentityOf(sequence), sequence.request.prompt_tokens);
   if (!options_.prefix_cache || sequence.request.prompt_logprobs.has_value()) return;
   const int64_t blocks = (sequence.prompt_rows() - 1) / kHashBlockTokens;
@@ -266,9 +268,9 @@ void Batcher::EndRecord(Sequence& sequence) {
       break;
   }
   sequence.recording = Sequence::Recording::kNone;
-  if (sequence.prefix_pinned)
+  if (std::exchange(sequence.prefix_pinned, false)) {
     parts_.store->Unpin(sequence.prefix.record_id, parts_.clock->MonotonicUs());
-  sequence.prefix_pinned = false;
+  }
 }
 
 void Batcher::RemoveFinished() {

@@ -71,7 +71,7 @@ class Batcher {
     ActivationStore* store = nullptr;
     const Clock* clock = nullptr;
     Stream* stream = nullptr;
-    // The revision a request runs at; called when it is first admitted.
+    // The revision a request runs at; called when its turn comes.
     std::function<std::shared_ptr<const ServedRevision>(const CompletionRequest&)> pin;
     std::function<void(FinishedCompletion)> on_finished;
     std::function<void()> poll;

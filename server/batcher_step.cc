@@ -184,7 +184,6 @@ void Batcher::SplitChoices(Sequence& sequence, const float* logits) {
     split->choice = choice;
     split->aborted = sequence.aborted;  // Perhaps since this step began.
     split->revision = sequence.revision;
-    split->hashes = sequence.hashes;
     split->prefix = sequence.prefix;
     split->queued_us = sequence.queued_us;
     split->has_begun = true;
@@ -244,12 +243,9 @@ void Batcher::Finish(Sequence& sequence, FinishReason reason) {
   end.recorded = sequence.recording == Sequence::Recording::kSealed;
   FinishedCompletion finished;
   finished.record_id = end.recorded ? sequence.record_id : 0;
-  const uint64_t response_record_id = sequence.response.record_id;
-  if (responses_.Seal(sequence, IdentityOf(sequence), parts_.clock->MonotonicUs())) {
-    finished.response_record_id = response_record_id;
-    sequence.response = {};
-    ++counters_.answers_recorded;
-  }
+  finished.response_record_id =
+      responses_.Seal(sequence, IdentityOf(sequence), parts_.clock->MonotonicUs());
+  if (finished.response_record_id != 0) ++counters_.answers_recorded;
   CompletionRow& row = finished.row;
   row.completion_id = end.completion_id;
   row.tenant = sequence.request.tenant;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/logging.h"
+#include "server/sequence_kv.h"
 
 namespace alchemist {
 namespace {
@@ -48,18 +49,14 @@ void ResponseRecorder::MakeRoom(Sequence& sequence) {
   }
 }
 
-// K, then V, of the prompt's rows in the page in which the answer begins.
+// The prompt's rows in the page in which the answer begins.
 void ResponseRecorder::CopyPromptRows(const Sequence& sequence,
                                       const std::vector<KvPage>& to) const {
   const int64_t page = sequence.prompt_rows() / kKvPageTokens;
   const int64_t rows = sequence.prompt_rows() % kKvPageTokens;
   if (rows == 0) return;
-  const int64_t row_bytes = layout_->kv_width() * BytesPerElement(layout_->dtype());
   for (int64_t layer = 0; layer < layout_->layers(); ++layer) {
-    const KvRun& from = sequence.kv.runs()[layer][page];
-    std::byte* const k = store_->data() + to[layer].offset;
-    std::memcpy(k, from.k.data, rows * row_bytes);
-    std::memcpy(k + kKvPageTokens * row_bytes, from.v.data, rows * row_bytes);
+    CopyKvRows(sequence.kv.runs()[layer][page], 0, rows, store_->data() + to[layer].offset);
   }
 }
 
@@ -82,14 +79,8 @@ void ResponseRecorder::CopyLayer(int64_t layer, const ForwardGroup& group,
 
 void ResponseRecorder::CopyKv(int64_t layer, const Sequence& sequence) const {
   const int64_t position = NextPosition(sequence);
-  const int64_t row = position % kKvPageTokens;
-  const KvRun& from = sequence.kv.runs()[layer][position / kKvPageTokens];
-  const int64_t row_bytes = layout_->kv_width() * BytesPerElement(layout_->dtype());
-  std::byte* const k = store_->data() + (*sequence.response.kv_page)[layer].offset;
-  std::memcpy(k + row * row_bytes, static_cast<const std::byte*>(from.k.data) + row * row_bytes,
-              row_bytes);
-  std::memcpy(k + (kKvPageTokens + row) * row_bytes,
-              static_cast<const std::byte*>(from.v.data) + row * row_bytes, row_bytes);
+  CopyKvRows(sequence.kv.runs()[layer][position / kKvPageTokens], position % kKvPageTokens, 1,
+             store_->data() + (*sequence.response.kv_page)[layer].offset);
 }
 
 // The tensors of entry `layer`: x alone, or all but x. The next layer may write its x over this
@@ -116,16 +107,17 @@ void ResponseRecorder::RowDone(Sequence& sequence) const {
   if (sequence.response.record_id != 0) ++sequence.response.rows;
 }
 
-bool ResponseRecorder::Seal(Sequence& sequence, const RecordIdentity& identity, int64_t now_us) {
-  ResponseRecording& response = sequence.response;
-  if (response.record_id != 0 && response.rows == 0) Abort(sequence);
-  if (response.record_id == 0) return false;
+uint64_t ResponseRecorder::Seal(Sequence& sequence, const RecordIdentity& identity,
+                                int64_t now_us) {
+  if (sequence.response.rows == 0) Abort(sequence);
+  const ResponseRecording response = std::exchange(sequence.response, {});
+  if (response.record_id == 0) return 0;
   std::vector<int32_t> tokens = sequence.request.prompt_tokens;
   tokens.insert(tokens.end(), sequence.output.begin(), sequence.output.begin() + response.rows);
   const int64_t count = static_cast<int64_t>(tokens.size());
   store_->Seal(response.record_id, count, HashBlocks(identity, tokens));
   store_->Unpin(response.record_id, now_us);
-  return true;
+  return response.record_id;
 }
 
 void ResponseRecorder::Abort(Sequence& sequence) {

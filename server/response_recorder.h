@@ -41,8 +41,8 @@ class ResponseRecorder {
   // The row was run.
   void RowDone(Sequence& sequence) const;
   // The answer ended by itself: its record is sealed and can be found by what HashBlocks makes of
-  // `identity`. False when there is none.
-  bool Seal(Sequence& sequence, const RecordIdentity& identity, int64_t now_us);
+  // `identity`. Returns its id; 0: there is none.
+  uint64_t Seal(Sequence& sequence, const RecordIdentity& identity, int64_t now_us);
   // The request ended in another way.
   void Abort(Sequence& sequence);
 

@@ -8,6 +8,14 @@
 
 namespace alchemist {
 
+void CopyKvRows(const KvRun& from, int64_t first, int64_t rows, std::byte* to) {
+  const int64_t row_bytes = from.k.width * BytesPerElement(from.k.dtype);
+  const int64_t offset = first * row_bytes;
+  std::byte* const v = to + kKvPageTokens * row_bytes;
+  std::memcpy(to + offset, static_cast<const std::byte*>(from.k.data) + offset, rows * row_bytes);
+  std::memcpy(v + offset, static_cast<const std::byte*>(from.v.data) + offset, rows * row_bytes);
+}
+
 SequenceKv::SequenceKv(const KvGeometry& geometry, ActivationStore* store)
     : geometry_(geometry), store_(store), runs_(geometry.layers), rows_(geometry.layers) {}
 
@@ -81,14 +89,11 @@ bool SequenceKv::Extend(int64_t tokens) {
   return true;
 }
 
-// The rows that the record has in its `page`, K then V, to the same rows of other pages.
+// The rows that the record has in its `page`.
 void SequenceKv::CopyRecordRows(int64_t page, const std::vector<KvPage>& to) {
-  const int64_t row_bytes = geometry_.kv_width * BytesPerElement(geometry_.dtype);
-  const int64_t bytes = (record_tokens_ - page * kKvPageTokens) * row_bytes;
+  const int64_t rows = record_tokens_ - page * kKvPageTokens;
   for (int64_t layer = 0; layer < geometry_.layers; ++layer) {
-    std::byte* const k = store_->data() + to[layer].offset;
-    std::memcpy(k, runs_[layer][page].k.data, bytes);
-    std::memcpy(k + kKvPageTokens * row_bytes, runs_[layer][page].v.data, bytes);
+    CopyKvRows(runs_[layer][page], 0, rows, store_->data() + to[layer].offset);
   }
 }
 

@@ -5,6 +5,7 @@
 #ifndef ALCHEMIST_SERVER_SEQUENCE_KV_H_
 #define ALCHEMIST_SERVER_SEQUENCE_KV_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -19,6 +20,10 @@ struct KvGeometry {
   int64_t kv_width = 0;
   DType dtype = DType::kF32;
 };
+
+// Copies the rows [first, first + rows) of a page to the same rows of the page at `to`: K [32,
+// width], then V.
+void CopyKvRows(const KvRun& from, int64_t first, int64_t rows, std::byte* to);
 
 class SequenceKv {
  public:

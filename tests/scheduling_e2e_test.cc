@@ -82,18 +82,25 @@ class SchedulingE2eTest : public ::testing::Test {
     return call;
   }
 
+  // `count` of them, each begun when the one before it has its id, which is added to `ids`.
+  static std::vector<LongCall> StartLongCalls(int count, const std::string& tenant,
+                                              std::vector<std::string>& ids) {
+    std::vector<LongCall> calls;
+    for (int i = 0; i < count; ++i) {
+      calls.push_back(StartLongCall(tenant));
+      ids.push_back(calls.back().started.get());
+    }
+    return calls;
+  }
+
   static TestDaemons* daemons_;
 };
 
 TestDaemons* SchedulingE2eTest::daemons_ = nullptr;
 
 TEST_F(SchedulingE2eTest, AbortEndsWhatRunsAndWhatWaits) {
-  std::vector<LongCall> calls;
   std::vector<std::string> ids;
-  for (int i = 0; i < 3; ++i) {
-    calls.push_back(StartLongCall("team-1"));
-    ids.push_back(calls.back().started.get());
-  }
+  std::vector<LongCall> calls = StartLongCalls(3, "team-1", ids);
   ExpectSoon("two to run and one to wait", 2, 1);
   const auto requests = client().Inspect("requests");
   ASSERT_OK(requests);
@@ -128,12 +135,8 @@ TEST_F(SchedulingE2eTest, ADeadlineFreesAPlaceWhetherItRunsOrWaits) {
 }
 
 TEST_F(SchedulingE2eTest, AFullQueueSaysWhenToComeBackAndTakesOtherTenantsIn) {
-  std::vector<LongCall> calls;
   std::vector<std::string> ids;
-  for (int i = 0; i < 4; ++i) {
-    calls.push_back(StartLongCall());
-    ids.push_back(calls.back().started.get());
-  }
+  std::vector<LongCall> calls = StartLongCalls(4, "", ids);
   ExpectSoon("a full queue", 2, 2);
   const absl::Status refused = client().Complete(GreedyRequest("one more", 1)).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
@@ -152,12 +155,8 @@ TEST_F(SchedulingE2eTest, AFullQueueSaysWhenToComeBackAndTakesOtherTenantsIn) {
 }
 
 TEST_F(SchedulingE2eTest, AClientThatTriesAgainWaitsAsLongAsItIsTold) {
-  std::vector<LongCall> calls;
   std::vector<std::string> ids;
-  for (int i = 0; i < 4; ++i) {
-    calls.push_back(StartLongCall());
-    ids.push_back(calls.back().started.get());
-  }
+  std::vector<LongCall> calls = StartLongCalls(4, "", ids);
   ExpectSoon("a full queue", 2, 2);
   std::vector<int64_t> waits_us;
   AlchemistClient::Options options;

@@ -120,6 +120,18 @@ void ExpectSameRecord(const RecordView& got, const RecordView& own, const std::s
   }
 }
 
+// `served` is what a forward pass of this process records of `prompt`.
+void ExpectPromptRecord(const TestServing& serving, const RecordView& served,
+                        const std::vector<int32_t>& prompt, const std::string& what) {
+  TestMachine machine;
+  TestForest forest(
+      serving.model(),
+      {{-1, prompt, {static_cast<int32_t>(prompt.size() - 1)}, serving.revision()->adapter.get()}},
+      &machine, serving.layout().lowest_trained_layer());
+  forest.Forward(0);
+  ExpectSameRecord(served, ViewOwnRecord(forest.record(), 0), what);
+}
+
 class ServedRecordTest : public testing::TestWithParam<PassTestParam> {};
 
 TEST_P(ServedRecordTest, IsBitwiseWhatTheTrainersOwnForwardPassRecords) {
@@ -134,16 +146,8 @@ TEST_P(ServedRecordTest, IsBitwiseWhatTheTrainersOwnForwardPassRecords) {
       const CompletionRequest request = serving.Request(rows, 3);
       const auto served = lending.Map(lending.Lend(request), rows);
       ASSERT_TRUE(served.ok()) << served.status();
-      TestMachine machine;
-      TestForest forest(serving.model(),
-                        {{-1,
-                          request.prompt_tokens,
-                          {static_cast<int32_t>(rows - 1)},
-                          serving.revision()->adapter.get()}},
-                        &machine, serving.layout().lowest_trained_layer());
-      forest.Forward(0);
-      ExpectSameRecord(*served, ViewOwnRecord(forest.record(), 0),
-                       absl::StrCat(rows, " rows in steps of ", rows_per_step));
+      ExpectPromptRecord(serving, *served, request.prompt_tokens,
+                         absl::StrCat(rows, " rows in steps of ", rows_per_step));
     }
   }
 }
@@ -180,15 +184,7 @@ TEST_P(ServedRecordTest, IsTheSameWhereItGoesOnFromOtherRecords) {
       EXPECT_EQ(message.parent_tokens(), cached[i]) << what;
       const auto served = lending.Map(message, rows);
       ASSERT_TRUE(served.ok()) << served.status();
-      TestMachine machine;
-      TestForest forest(serving.model(),
-                        {{-1,
-                          request.prompt_tokens,
-                          {static_cast<int32_t>(rows - 1)},
-                          serving.revision()->adapter.get()}},
-                        &machine, serving.layout().lowest_trained_layer());
-      forest.Forward(0);
-      ExpectSameRecord(*served, ViewOwnRecord(forest.record(), 0), what);
+      ExpectPromptRecord(serving, *served, request.prompt_tokens, what);
     }
   }
 }
