@@ -424,7 +424,30 @@ ActivationStore::Ledger ActivationStore::ledger() const {
   ledger.leases = leases_.size();
   ledger.hash_blocks = prefixes_.size();
   ledger.evictions = evictions_;
+  AddUsage(ledger);
   return ledger;
+}
+
+void ActivationStore::AddUsage(Ledger& ledger) const {
+  Usage* const by_state[] = {&ledger.sealed, &ledger.filling, &ledger.leased};
+  const auto state_of = [](const Record& record) {
+    if (record.leases > 0) return 2;
+    return record.state == State::kFilling ? 1 : 0;
+  };
+  std::map<uint64_t, int> block_states;
+  for (const auto& [id, record] : records_) {
+    const int state = state_of(record);
+    ++by_state[state]->records;
+    by_state[state]->bytes += static_cast<int64_t>(record.kv_pages.size()) * options_.layers *
+                              kv_page_pages_ * options_.page_bytes;
+    for (const RunRef& ref : record.runs) {
+      int& block_state = block_states[ref.block_id];
+      block_state = std::max(block_state, state);
+    }
+  }
+  for (const auto& [block_id, state] : block_states) {
+    by_state[state]->bytes += blocks_.at(block_id).pages_held() * options_.page_bytes;
+  }
 }
 
 std::string ActivationStore::Inspect() const {
@@ -455,6 +478,8 @@ void ActivationStore::CheckInvariants() const {
   CHECK_EQ(l.block_bytes + l.record_kv_bytes + record_pages_->pages_free() * options_.page_bytes,
            l.record_bytes)
       << "I5: every page of the records' part is free, a block's or a record's";
+  CHECK_EQ(l.sealed.bytes + l.filling.bytes + l.leased.bytes, l.block_bytes + l.record_kv_bytes)
+      << "every byte of a record is in one state";
   int64_t runs_live = 0;
   for (const auto& [id, block] : blocks_) {
     CHECK_GT(block.runs_live(), 0) << "block " << id << " outlived its runs";

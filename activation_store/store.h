@@ -114,6 +114,9 @@ class ActivationStore {
   std::byte* data() const { return arena_.writable_data(); }
   const SharedMemory& generations() const { return generations_; }
 
+  struct Usage {
+    int64_t records = 0, bytes = 0;  // Of blocks and K/V pages.
+  };
   struct Ledger {
     int64_t bytes_total = 0;
     int64_t serving_kv_bytes = 0, serving_kv_bytes_used = 0;
@@ -121,6 +124,9 @@ class ActivationStore {
     int64_t block_bytes = 0, record_kv_bytes = 0;
     int64_t records = 0, records_leased = 0, leases = 0, evictions = 0;
     int64_t hash_blocks = 0;  // Prefixes that can be found.
+    // By state, `sealed` without the leased ones. A block that several records share counts as
+    // leased when one of them is, else as filling when one of them is.
+    Usage sealed, filling, leased;
   };
   Ledger ledger() const;
   std::string Inspect() const;  // One line per record, for people.
@@ -156,6 +162,7 @@ class ActivationStore {
   static bool MayEvict(const Record& record);
   bool CouldHave(int64_t pages) const;
   int64_t PagesOf(const Record& record) const;
+  void AddUsage(Ledger& ledger) const;
   bool EvictOne();
   void Use(uint64_t record_id, int64_t now_us);
   uint64_t Add(RecordIdentity identity, Prefix parent, int64_t now_us);

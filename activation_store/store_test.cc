@@ -141,6 +141,33 @@ TEST(StoreTest, ALeaseEndsWithItsLastLayerOrItsSession) {
   store->CheckInvariants();
 }
 
+TEST(StoreTest, TheLedgerSaysWhatEachStateTakes) {
+  auto store = MakeStore(64);
+  const auto bytes_of = [&] {
+    const auto ledger = store->ledger();
+    store->CheckInvariants();  // They are all of the records' bytes.
+    return std::vector<bool>{ledger.sealed.bytes > 0, ledger.filling.bytes > 0,
+                             ledger.leased.bytes > 0};
+  };
+  const uint64_t first = store->Begin({}, {}, 0);
+  const uint64_t second = store->Begin({}, {}, 0);
+  ASSERT_TRUE(store->AppendKvPages(first, 5) && store->AppendKvPages(second, 5));
+  ASSERT_NE(store->AppendBlock({{first, 0, 5, 1}, {second, 0, 5, 1}}), nullptr);
+  EXPECT_EQ(bytes_of(), (std::vector<bool>{false, true, false}));
+  EXPECT_EQ(store->ledger().filling.records, 2);
+  store->Seal(first, 5, {});
+  const int64_t block_bytes = store->ledger().block_bytes;
+  EXPECT_EQ(bytes_of(), (std::vector<bool>{true, true, false}));
+  EXPECT_GT(store->ledger().filling.bytes, block_bytes) << "the block they share is not sealed yet";
+  store->Seal(second, 5, {});
+  EXPECT_EQ(bytes_of(), (std::vector<bool>{true, false, false}));
+  ASSERT_TRUE(store->Lease(first, 1).ok());
+  EXPECT_EQ(bytes_of(), (std::vector<bool>{true, false, true}));
+  EXPECT_GT(store->ledger().leased.bytes, block_bytes) << "the block they share is leased";
+  EXPECT_EQ(store->ledger().leased.records, 1);
+  EXPECT_EQ(store->ledger().sealed.records, 1);
+}
+
 TEST(StoreTest, GenerationsGrowBeforeAPageGetsNewContent) {
   auto store = MakeStore(7);
   const auto* table = reinterpret_cast<const uint64_t*>(store->generations().data());

@@ -9,7 +9,7 @@ readonly PACKAGES=(
   bazel-bootstrap bazel-rules-java bazel-rules-proto g++ git python3
   libabsl-dev libbenchmark-dev libdnnl-dev libgmock-dev libgoogle-glog-dev libgrpc++-dev
   libgtest-dev libicu-dev libpcre2-dev libprotobuf-dev libsqlite3-dev libssl-dev
-  nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc
+  nlohmann-json3-dev prometheus-cpp-dev protobuf-compiler protobuf-compiler-grpc
 )
 
 die() {

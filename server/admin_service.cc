@@ -14,6 +14,7 @@
 #include "server/grpc_status_service.h"
 #include "server/link_messages.h"
 #include "server/log_call.h"
+#include "server/server_status.h"
 
 namespace alchemist {
 namespace {
@@ -26,20 +27,11 @@ class AdminServiceImpl final : public v1::AdminService::Service {
 
   grpc::Status GetStatus(grpc::ServerContext*, const v1::GetStatusRequest*,
                          v1::GetStatusResponse* response) override {
-    absl::Status status = CallLog(*log_, [&](FeedbackLog& log) -> absl::Status {
-      ASSIGN_OR_RETURN(const int64_t queued, log.feedback().CountUnfinished());
-      ASSIGN_OR_RETURN(const AdapterRow adapter, log.revisions().FindAdapter(kDefaultAdapter));
-      response->set_feedback_queued(queued);
-      response->set_pinned(adapter.pinned);
-      return absl::OkStatus();
-    });
-    if (status.ok()) {
-      status = loop_->Call([&] {
-        FillStatus(*response);
-        return absl::OkStatus();
-      });
-    }
-    return ToGrpcStatus(status);
+    absl::StatusOr<v1::GetStatusResponse> status =
+        StatusOfLoop({model_->base_digest(), tokenizer_->digest()}, *loop_);
+    if (!status.ok()) return ToGrpcStatus(status.status());
+    *response = *std::move(status);
+    return ToGrpcStatus(AddStatusOfLog(*log_, *response));
   }
 
   grpc::Status ListRevisions(grpc::ServerContext*, const v1::ListRevisionsRequest* request,
@@ -147,34 +139,6 @@ class AdminServiceImpl final : public v1::AdminService::Service {
       message.set_feedback_id(passes.feedback_id);
       message.set_passes(passes.passes);
     }
-  }
-
-  // On the serving loop's thread.
-  void FillStatus(v1::GetStatusResponse& response) const {
-    *response.mutable_base() = ToMessage(BaseId{model_->base_digest(), tokenizer_->digest()});
-    *response.mutable_revision() = ToMessage(loop_->registry().serving()->id);
-    const TrainerFeed& feed = loop_->feed();
-    response.set_trainer(feed.state());
-    response.set_training_paused(feed.paused());
-    response.set_steps(feed.steps());
-    *response.mutable_tokens() = feed.tokens();
-    const Batcher& batcher = loop_->batcher();
-    response.set_requests_running(batcher.running());
-    response.set_requests_waiting(batcher.waiting());
-    const Batcher::Counters& counters = batcher.counters();
-    response.set_requests_recorded(counters.recorded);
-    response.set_requests_unrecorded(counters.unrecorded);
-    response.set_requests_refused(counters.refused);
-    response.set_requests_preempted(counters.preempted);
-    response.set_prompt_tokens(counters.prompt_tokens);
-    response.set_prefix_tokens(counters.prefix_tokens);
-    const ActivationStore::Ledger ledger = loop_->store().ledger();
-    response.set_records(ledger.records);
-    response.set_records_leased(ledger.records_leased);
-    response.set_record_bytes_used(ledger.block_bytes + ledger.record_kv_bytes);
-    response.set_record_bytes_total(ledger.record_bytes);
-    response.set_serving_kv_bytes_used(ledger.serving_kv_bytes_used);
-    response.set_serving_kv_bytes_total(ledger.serving_kv_bytes);
   }
 
   const Model* const model_;

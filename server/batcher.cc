@@ -223,10 +223,13 @@ void Batcher::DropGone() {
 
 bool Batcher::EndIfGone(Sequence& sequence) {
   if (sequence.stream->cancelled()) {
+    ++counters_.cancelled;
     EndRecord(sequence);
   } else if (sequence.aborted) {
+    ++counters_.aborted;
     Fail(sequence, absl::CancelledError("ended by Abort"));
   } else if (ReaderIsGone(sequence)) {
+    ++counters_.unread;
     EndRecord(sequence);
     CompletionEnd end;
     end.status = absl::DeadlineExceededError("the answer was not read for too long");

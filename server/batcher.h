@@ -27,6 +27,7 @@
 #include "server/completion_stream.h"
 #include "server/fair_queue.h"
 #include "server/kv_forecast.h"
+#include "server/request_metrics.h"
 #include "server/response_recorder.h"
 #include "server/retry_pushback.h"
 #include "server/scheduler.h"
@@ -83,6 +84,10 @@ class Batcher {
     int64_t refused = 0;  // For want of room in the queue.
     int64_t preempted = 0;
     int64_t prompt_tokens = 0, prefix_tokens = 0;  // Of admitted prompts; those found recorded.
+    int64_t generation_tokens = 0;                 // Of answers.
+    // How choices ended: by themselves, or as EndIfGone says.
+    int64_t eos = 0, length = 0, stop = 0;
+    int64_t cancelled = 0, aborted = 0, unread = 0;
   };
 
   static absl::StatusOr<std::unique_ptr<Batcher>> Create(const BatcherOptions& options, Parts parts,
@@ -108,6 +113,7 @@ class Batcher {
   int64_t running() const { return static_cast<int64_t>(running_.size()); }
   int64_t waiting() const { return waiting_.size(); }
   const Counters& counters() const { return counters_; }
+  const RequestMetrics& metrics() const { return metrics_; }
   std::string Inspect() const;  // A line per request, for people: those that run, those that wait.
   const StepLog& step_log() const { return step_log_; }
   void CheckInvariants() const;
@@ -167,6 +173,7 @@ class Batcher {
   void ScorePrompt(Sequence& sequence, int64_t first_row, TensorView logits);
   void SplitChoices(Sequence& sequence, const float* logits);
   void TakeToken(Sequence& sequence, const float* logits);
+  void CountEnd(const Sequence& sequence, FinishReason reason, int64_t tokens);
   void Finish(Sequence& sequence, FinishReason reason);
 
   const BatcherOptions options_;
@@ -180,6 +187,7 @@ class Batcher {
   QueuePace pace_;
   bool draining_ = false;
   Counters counters_;
+  RequestMetrics metrics_;
   StepLog step_log_;
 };
 

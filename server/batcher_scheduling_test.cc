@@ -258,6 +258,7 @@ TEST(BatcherSchedulingTest, AbortEndsWhatATenantHasRunningOrWaiting) {
   serving.RunAll();
   EXPECT_EQ(serving.finished().size(), 2u);
   EXPECT_TRUE(serving.batcher().Abort({last}, "own").empty()) << "it has ended";
+  EXPECT_EQ(serving.batcher().counters().aborted, 2);
   serving.ExpectIdle();
 }
 
@@ -271,6 +272,7 @@ TEST(BatcherSchedulingTest, AReaderThatTakesNothingLosesItsPlace) {
   serving.RunAll();
   EXPECT_EQ(serving.batcher().running(), 0);
   EXPECT_TRUE(slow->abandoned());
+  EXPECT_EQ(serving.batcher().counters().unread, 1);
   serving.ExpectIdle();
 }
 

@@ -41,6 +41,7 @@ void Batcher::RunPlan(const StepPlan& plan) {
     step.prompt_rows += rows;
     if (!std::exchange(sequence->has_begun, true)) {
       step_log_.Add(StepLog::Wait{step.begin_us, step.begin_us - sequence->queued_us});
+      metrics_.OnQueued(step.begin_us - sequence->queued_us);
     }
     const bool fills = sequence->recording == Sequence::Recording::kFilling;
     AddPart(fills ? recorded : sequence->wants_scores() ? scored : unrecorded, *sequence, rows);
@@ -52,6 +53,7 @@ void Batcher::RunPlan(const StepPlan& plan) {
   RunGroup(scored);
   step.us = parts_.clock->MonotonicUs() - step.begin_us;
   step_log_.Add(step);
+  metrics_.OnStep(step.us);
 }
 
 void Batcher::AddPart(StepGroup& group, Sequence& sequence, int64_t rows) {
@@ -214,6 +216,11 @@ void Batcher::TakeToken(Sequence& sequence, const float* logits) {
   const absl::Span<const float> row(logits, parts_.model->config().vocab);
   const int32_t token = ChooseToken(request, sequence.seed(), sequence.output, row, eos_ids);
   waiting_.Charge(request.tenant, kAnswerTokenCost);
+  ++counters_.generation_tokens;
+  if (sequence.output.empty()) {
+    sequence.first_token_us = parts_.clock->MonotonicUs();
+    metrics_.OnFirstToken(sequence.first_token_us - sequence.queued_us, sequence.prompt_rows());
+  }
   sequence.output.push_back(token);
   sequence.log_probs.push_back(static_cast<float>(LogSoftmaxAt(row, token)));
   CompletionChunk chunk;
@@ -229,6 +236,14 @@ void Batcher::TakeToken(Sequence& sequence, const float* logits) {
   if (end.has_value()) chunk.text += sequence.text.Finish();
   sequence.stream->Push(std::move(chunk));  // Room was seen when the step was planned.
   if (end.has_value()) Finish(sequence, *end);
+}
+
+void Batcher::CountEnd(const Sequence& sequence, FinishReason reason, int64_t tokens) {
+  const int64_t now_us = parts_.clock->MonotonicUs();
+  metrics_.OnEnd(now_us - sequence.queued_us, now_us - sequence.first_token_us, tokens);
+  counters_.eos += reason == FinishReason::kEos ? 1 : 0;
+  counters_.length += reason == FinishReason::kLength ? 1 : 0;
+  counters_.stop += reason == FinishReason::kStop ? 1 : 0;
 }
 
 void Batcher::Finish(Sequence& sequence, FinishReason reason) {
@@ -260,6 +275,7 @@ void Batcher::Finish(Sequence& sequence, FinishReason reason) {
   row.created_unix_us = parts_.clock->WallUs();
   EndRecord(sequence);
   lengths_.Add(end.completion_tokens);
+  CountEnd(sequence, reason, end.completion_tokens);
   sequence.finished = true;
   if (!sequence.request.no_train) parts_.on_finished(std::move(finished));
   sequence.stream->Push(std::move(end));

@@ -144,6 +144,8 @@ TEST(BatcherTest, TheLogGetsWhatTheClientGot) {
   EXPECT_EQ(finished.row.prompt_tokens, prompt);
   EXPECT_EQ(finished.row.response_tokens, answer.tokens);
   EXPECT_EQ(finished.row.log_probs, answer.log_probs);
+  EXPECT_EQ(serving.batcher().counters().length, 1);
+  EXPECT_EQ(serving.batcher().counters().generation_tokens, 3);
   EXPECT_TRUE(serving.store().Holds(finished.record_id));
   const auto lease = serving.store().Lease(finished.record_id, /*session_epoch=*/1);
   ASSERT_TRUE(lease.ok()) << lease.status();
@@ -280,6 +282,7 @@ TEST(BatcherTest, ACancelledRequestGivesEverythingBackWhereverItIs) {
   EXPECT_FALSE(serving.batcher().RunStep());
   serving.ExpectIdle();
   EXPECT_TRUE(serving.finished().empty()) << "nobody can give feedback on it";
+  EXPECT_EQ(serving.batcher().counters().cancelled, 3);
 }
 
 TEST(BatcherTest, ACallThatIsGoneHarmsNobody) {

@@ -124,11 +124,12 @@ class FeedbackServiceImpl final : public v1::FeedbackService::Service {
     response.set_disposition(added.duplicate ? v1::DISPOSITION_DUPLICATE
                                              : static_cast<v1::Disposition>(added.row.disposition));
     response.set_reason(added.row.reason);
-    if (added.row.trainable) {
-      const absl::Status posted = loop_->Post([this] { loop_->feed().OnFeedbackCommitted(); });
-      // It is durable: the next session reads it from the log.
-      if (!posted.ok()) LOG(WARNING) << "feedback " << added.row.feedback_id << ": " << posted;
-    }
+    const absl::Status posted =
+        loop_->Post([this, disposition = response.disposition(), trainable = added.row.trainable] {
+          loop_->feed().OnFeedbackCommitted(disposition, trainable);
+        });
+    // It is durable: the next session reads it from the log.
+    if (!posted.ok()) LOG(WARNING) << "feedback " << added.row.feedback_id << ": " << posted;
     return absl::OkStatus();
   }
 

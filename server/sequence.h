@@ -68,6 +68,7 @@ struct Sequence {
   Prefix prefix;                    // What was there when it was admitted, and is not run.
   bool prefix_pinned = false;       // By itself, and not through its record.
   int64_t queued_us = 0;            // When it came.
+  int64_t first_token_us = 0;       // When the first token was sampled.
   bool has_begun = false;           // Some of its rows were run.
   int64_t rows_done = 0;            // Positions whose K/V is in place.
   std::vector<int32_t> output;      // Sampled tokens; the last one is not run yet.

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/file.h"
@@ -28,9 +29,11 @@
 #include "server/completion_service.h"
 #include "server/feedback_service.h"
 #include "server/link_service.h"
+#include "server/metrics_exposer.h"
 #include "server/model_service.h"
 #include "server/running_calls.h"
 #include "server/server_runtime.h"
+#include "server/server_status.h"
 
 ABSL_FLAG(std::string, model, "", "Hugging Face directory of the base model (required).");
 ABSL_FLAG(std::string, dtype, "auto",
@@ -39,6 +42,12 @@ ABSL_FLAG(std::string, dtype, "auto",
 ABSL_FLAG(std::string, listen_address, "127.0.0.1:50051",
           "Address of the gRPC services; port 0 takes a free one. Loopback only: there is no "
           "authentication yet.");
+ABSL_FLAG(
+    std::string, metrics_address, "127.0.0.1:9464",
+    "Address of the Prometheus metrics, at /metrics; port 0 takes a free one, an empty address "
+    "exposes none. Loopback only, too.");
+ABSL_FLAG(std::string, metrics_port_file, "",
+          "Write the metrics' port into this file once serving.");
 ABSL_FLAG(std::string, data_dir, "", "Folder of the feedback log and the revisions (required).");
 ABSL_FLAG(std::string, runtime_dir, "/run/alchemist", "Folder of the sockets for the trainer.");
 ABSL_FLAG(std::string, port_file, "", "Write the gRPC port into this file once serving.");
@@ -109,9 +118,13 @@ absl::Status CheckPositive(const char* name, int64_t value) {
   return absl::InvalidArgumentError(absl::StrCat("--", name, ": ", value, " is not positive"));
 }
 
-bool IsLoopback(const std::string& address) {
-  return address.rfind("127.", 0) == 0 || address.rfind("localhost:", 0) == 0 ||
-         address.rfind("[::1]:", 0) == 0;
+absl::Status CheckLoopback(const char* flag, const std::string& address) {
+  const bool is_loopback = absl::StartsWith(address, "127.") ||
+                           absl::StartsWith(address, "localhost:") ||
+                           absl::StartsWith(address, "[::1]:");
+  if (is_loopback) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag, ": only loopback addresses, there is no authentication yet"));
 }
 
 absl::StatusOr<RecordMode> RecordModeFromFlag() {
@@ -129,9 +142,9 @@ absl::StatusOr<ServerOptions> OptionsFromFlags() {
            {"model", absl::GetFlag(FLAGS_model)}, {"data_dir", absl::GetFlag(FLAGS_data_dir)}}) {
     if (value.empty()) return absl::InvalidArgumentError(absl::StrCat("--", name, " is required"));
   }
-  if (!IsLoopback(absl::GetFlag(FLAGS_listen_address))) {
-    return absl::InvalidArgumentError(
-        "--listen_address: only loopback addresses, there is no authentication yet");
+  RETURN_IF_ERROR(CheckLoopback("listen_address", absl::GetFlag(FLAGS_listen_address)));
+  if (const std::string metrics = absl::GetFlag(FLAGS_metrics_address); !metrics.empty()) {
+    RETURN_IF_ERROR(CheckLoopback("metrics_address", metrics));
   }
   for (const auto& [name, value] : std::vector<std::pair<const char*, int64_t>>{
            {"running_max", absl::GetFlag(FLAGS_running_max)},
@@ -238,6 +251,30 @@ absl::StatusOr<Listeners> Listen(ServerRuntime& runtime, const ServerOptions& op
   return listeners;
 }
 
+// Null: the flags want none.
+absl::StatusOr<std::unique_ptr<MetricsExposer>> ExposeMetrics(ServerRuntime& runtime) {
+  const std::string address = absl::GetFlag(FLAGS_metrics_address);
+  if (address.empty()) return nullptr;
+  const BaseId base = {runtime.model().base_digest(), runtime.tokenizer().digest()};
+  absl::StatusOr<std::unique_ptr<MetricsExposer>> metrics =
+      MetricsExposer::Start(address, [base, &runtime]() -> absl::StatusOr<v1::GetStatusResponse> {
+        ASSIGN_OR_RETURN(v1::GetStatusResponse status, StatusOfLoop(base, runtime.loop()));
+        const absl::Status logged = AddStatusOfLog(runtime.log(), status);
+        if (!logged.ok()) {
+          LOG_EVERY_N(WARNING, 100) << "metrics without the log's: " << logged;
+        }
+        return status;
+      });
+  if (!metrics.ok()) {
+    return absl::UnavailableError(absl::StrCat("--metrics_address: ", metrics.status().message()));
+  }
+  LOG(INFO) << "metrics on port " << (*metrics)->port();
+  if (const std::string file = absl::GetFlag(FLAGS_metrics_port_file); !file.empty()) {
+    RETURN_IF_ERROR(ReplaceFile(file, absl::StrCat((*metrics)->port(), "\n")));
+  }
+  return metrics;
+}
+
 // Blocks SIGTERM and SIGINT in every thread made from here on, to be waited for.
 sigset_t BlockSignals() {
   sigset_t set;
@@ -268,6 +305,7 @@ absl::Status Serve(const ServerOptions& options) {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   ASSIGN_OR_RETURN(Listeners listeners, Listen(*runtime, options));
   RETURN_IF_ERROR(runtime->ListenForTrainer());
+  ASSIGN_OR_RETURN(std::unique_ptr<MetricsExposer> metrics, ExposeMetrics(*runtime));
   if (const std::string file = absl::GetFlag(FLAGS_port_file); !file.empty()) {
     RETURN_IF_ERROR(ReplaceFile(file, absl::StrCat(listeners.port, "\n")));
   }
@@ -284,6 +322,7 @@ absl::Status Serve(const ServerOptions& options) {
     return absl::OkStatus();
   }));
   DrainCalls(signals, options.drain_timeout_us, *listeners.calls);
+  metrics.reset();  // Scraped until here: the drain can be watched.
   listeners.clients->Shutdown(std::chrono::system_clock::now());
   listeners.link->Shutdown(std::chrono::system_clock::now());
   return runtime->Stop();

@@ -98,6 +98,7 @@ bool ServingLoop::RunOnce() {
   RunCommands();
   Tick();
   const bool busy = batcher_->running() + batcher_->waiting() > 0;
+  busy_.Set(busy, parts_.clock->MonotonicUs());
   const YieldWord word = busy ? YieldWord::kYield : YieldWord::kGoOn;
   parts_.server_page->yield.store(static_cast<uint32_t>(word), std::memory_order_relaxed);
   return batcher_->RunStep();

@@ -18,6 +18,7 @@
 #include "base/status.h"
 #include "server/adapter_registry.h"
 #include "server/batcher.h"
+#include "server/held_time.h"
 #include "server/log_thread.h"
 #include "server/trainer_feed.h"
 
@@ -80,6 +81,9 @@ class ServingLoop {
   TrainerFeed& feed() { return *feed_; }
   ActivationStore& store() { return *parts_.store; }
   AdapterRegistry& registry() { return *parts_.registry; }
+  // For how long, since the start, serving had work and so asked training to yield.
+  int64_t YieldedUs() const { return busy_.TotalUs(parts_.clock->MonotonicUs()); }
+  int64_t completions_not_logged() const { return completions_not_logged_; }
 
  private:
   ServingLoop(const ServingLoopOptions& options, Parts parts)
@@ -95,6 +99,7 @@ class ServingLoop {
   BoundedQueue<Command> internal_{kInternalMax};
   std::unique_ptr<Batcher> batcher_;
   std::unique_ptr<TrainerFeed> feed_;
+  HeldTime busy_;
   int64_t next_tick_us_ = 0;
   int64_t completions_not_logged_ = 0;
 };

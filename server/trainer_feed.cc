@@ -197,7 +197,7 @@ void TrainerFeed::FinishHello(uint64_t session_epoch, absl::Status status,
   *welcome.mutable_serving() = ToMessage(parts_.registry->serving()->id);
   welcome.set_revisions_dir(parts_.registry->revisions_dir());
   welcome.set_incoming_dir(parts_.registry->incoming_dir());
-  welcome.set_training_paused(paused_);
+  welcome.set_training_paused(paused());
   welcome.set_adopt_serving(adopt);
   Send(std::move(message));
   LOG(INFO) << "trainer session " << session_epoch << " is active";
@@ -267,7 +267,7 @@ void TrainerFeed::Tick() {
 }
 
 void TrainerFeed::FetchItems() {
-  if (!session_.MayLease() || outbox_ == nullptr || paused_ || fetching_ || !more_in_log_ ||
+  if (!session_.MayLease() || outbox_ == nullptr || paused() || fetching_ || !more_in_log_ ||
       credit_ == 0 || parts_.clock->MonotonicUs() < fetch_after_us_) {
     return;
   }
@@ -389,17 +389,19 @@ void TrainerFeed::OnPublished(uint64_t session_epoch, uint64_t request_id,
   if (published.ok()) {
     // Running requests keep theirs; the next admitted one gets this.
     parts_.registry->SetServing(*published);
+    revision_counts_.set_published(revision_counts_.published() + 1);
     *result.mutable_revision() = ToMessage((*published)->id);
     LOG(INFO) << "revision " << (*published)->id.number << " serves";
     RetireRevisions();
   } else {
     result.set_reason(std::string(published.status().message()));
+    revision_counts_.set_refused(revision_counts_.refused() + 1);
     LOG(WARNING) << "publish refused: " << published.status();
   }
   if (session_epoch != session_.epoch()) return;
   Send(std::move(message));
   // The trainer stands on a revision that does not serve: it begins again at the one that does.
-  if (absl::IsAborted(published.status())) OnRollback();
+  if (absl::IsAborted(published.status())) SendRollback();
 }
 
 // A session's next turns, and the trainer for as long as it can read a record, need the directory.
@@ -484,14 +486,40 @@ void TrainerFeed::ForgetLostRecords() {
   records_swept_size_ = std::max<int64_t>(1024, static_cast<int64_t>(records_.size()));
 }
 
+void TrainerFeed::OnFeedbackCommitted(v1::Disposition disposition, bool trainable) {
+  more_in_log_ = more_in_log_ || trainable;
+  v1::FeedbackCounts& counts = feedback_counts_;
+  switch (disposition) {
+    case v1::DISPOSITION_RECORD_HELD:
+      return counts.set_record_held(counts.record_held() + 1);
+    case v1::DISPOSITION_WILL_RECOMPUTE:
+      return counts.set_will_recompute(counts.will_recompute() + 1);
+    case v1::DISPOSITION_QUEUED:
+      return counts.set_queued(counts.queued() + 1);
+    case v1::DISPOSITION_DUPLICATE:
+      return counts.set_duplicate(counts.duplicate() + 1);
+    case v1::DISPOSITION_NOT_TRAINED_YET:
+      return counts.set_not_trained_yet(counts.not_trained_yet() + 1);
+    case v1::DISPOSITION_REJECTED:
+      return counts.set_rejected(counts.rejected() + 1);
+    default:
+      LOG(FATAL) << "disposition " << disposition;
+  }
+}
+
 void TrainerFeed::OnRollback() {
+  revision_counts_.set_rolled_back(revision_counts_.rolled_back() + 1);
+  SendRollback();
+}
+
+void TrainerFeed::SendRollback() {
   v1::ServerMessage message;
   *message.mutable_rollback()->mutable_revision() = ToMessage(parts_.registry->serving()->id);
   Send(std::move(message));
 }
 
 void TrainerFeed::SetPaused(bool paused) {
-  paused_ = paused;
+  paused_.Set(paused, parts_.clock->MonotonicUs());
   v1::ServerMessage message;
   message.mutable_control()->set_paused(paused);
   Send(std::move(message));
@@ -519,7 +547,7 @@ v1::TrainerState TrainerFeed::state() const {
 
 std::string TrainerFeed::Inspect() const {
   return absl::StrCat("session ", session_.epoch(), " ", SessionStateName(session_.state()),
-                      paused_ ? " paused" : "", "\nsent ", sent_, " received ", received_,
+                      paused() ? " paused" : "", "\nsent ", sent_, " received ", received_,
                       " stale ", stale_messages_, "\ncredit ", credit_, " log sent up to ",
                       sent_seq_, more_in_log_ ? " (more)" : "", "\n");
 }

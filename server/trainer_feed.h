@@ -21,8 +21,10 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "proto/alchemist/v1/admin.pb.h"
+#include "proto/alchemist/v1/feedback.pb.h"
 #include "proto/alchemist/v1/link.pb.h"
 #include "server/adapter_registry.h"
+#include "server/held_time.h"
 #include "server/log_thread.h"
 #include "server/publisher.h"
 
@@ -69,17 +71,22 @@ class TrainerFeed {
   void Tick();
 
   void OnFinished(const std::string& completion_id, const CompletionRecords& records);
-  void OnFeedbackCommitted() { more_in_log_ = true; }
-  void OnRollback();
+  // Feedback is durable, and is acknowledged with `disposition`.
+  void OnFeedbackCommitted(v1::Disposition disposition, bool trainable);
+  void OnRollback();  // An operator's.
   void SetPaused(bool paused);
 
   bool HoldsRecord(const std::string& completion_id) const;
   bool active() const { return session_.state() == SessionState::kActive; }
-  bool paused() const { return paused_; }
+  bool paused() const { return paused_.is_held(); }
+  int64_t PausedUs() const { return paused_.TotalUs(parts_.clock->MonotonicUs()); }
   v1::TrainerState state() const;
   // What the log knows of earlier lives of the server. Before anything else.
   void Restore(const StepTotals& totals);
   const v1::TokenCounts& tokens() const { return tokens_; }
+  // These count from the start.
+  const v1::FeedbackCounts& feedback_counts() const { return feedback_counts_; }
+  const v1::RevisionCounts& revision_counts() const { return revision_counts_; }
   int64_t steps() const { return steps_; }
   std::string Inspect() const;
 
@@ -94,6 +101,7 @@ class TrainerFeed {
   void FetchReplay(const v1::ItemRequest& request);
   void AttachRecord(const std::string& completion_id, v1::FeedbackItem& item);
   void OnPublish(const v1::Publish& publish);
+  void SendRollback();
   void RetireRevisions();
   void OnPublished(uint64_t session_epoch, uint64_t request_id,
                    absl::StatusOr<std::shared_ptr<const ServedRevision>> published);
@@ -113,7 +121,9 @@ class TrainerFeed {
   bool more_in_log_ = false;
   bool fetching_ = false;
   int64_t fetch_after_us_ = 0;
-  bool paused_ = false;
+  HeldTime paused_;
+  v1::FeedbackCounts feedback_counts_;
+  v1::RevisionCounts revision_counts_;
   uint64_t stale_messages_ = 0;
   v1::TokenCounts tokens_;
   int64_t steps_ = 0;

@@ -153,7 +153,7 @@ class TrainerFeedTest : public testing::Test {
       return log.feedback().Add(TestRating(id, "of-" + id, 1)).status();
     });
     ASSERT_TRUE(added.ok()) << added;
-    feed_->OnFeedbackCommitted();
+    feed_->OnFeedbackCommitted(v1::DISPOSITION_RECORD_HELD, /*trainable=*/true);
   }
   // A sealed record of `rows` rows; the completion's.
   uint64_t AddRecord(const std::string& completion_id, uint64_t revision = 0) {

@@ -17,6 +17,7 @@
 namespace alchemist {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -71,6 +72,10 @@ TEST_F(AlchemistctlE2eTest, EveryCommandSaysWhatItDid) {
   EXPECT_THAT(Output({"status"}), HasSubstr("trainer"));
   EXPECT_THAT(Output({"model"}), HasSubstr("served_model_name: \"model\""));
   EXPECT_THAT(Output({"load"}), HasSubstr("running 0 of 16\nwaiting 0 of 256\n"));
+  EXPECT_THAT(Output({"--interval_seconds=0.1", "--pages=2", "top"}),
+              ContainsRegex("0 run, 0 wait;(.|\n)*trainer ABSENT(.|\n)*0 run, 0 wait;"));
+  EXPECT_THAT(Output({"--interval_seconds=0", "top"}, /*exit_code=*/1),
+              HasSubstr("--interval_seconds: must be from 0.1 to 3600"));
   const auto tokens = daemons_.client().Tokenize("a text");
   ASSERT_OK(tokens);
   EXPECT_THAT(Output({"tokenize", "a text"}), HasSubstr(absl::StrJoin(*tokens, " ") + "\n"));

@@ -1,4 +1,6 @@
 // alchemistctl: talks to a running alchemist-server from a terminal.
+#include <unistd.h>
+
 #include <functional>
 #include <iostream>
 #include <map>
@@ -11,16 +13,22 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/flags.h"
 #include "base/status.h"
 #include "tools/client/alchemist_client.h"
+#include "tools/top_view.h"
 
 ABSL_FLAG(std::string, server, "127.0.0.1:50051", "Address of the server.");
 ABSL_FLAG(int64_t, max_tokens, 64, "complete: tokens at most.");
 ABSL_FLAG(double, temperature, 0, "complete: 0 is greedy.");
 ABSL_FLAG(int32_t, priority, 0, "complete: among requests of a tenant the smaller goes first.");
 ABSL_FLAG(std::string, tenant, "", "complete, abort: in whose name.");
+ABSL_FLAG(double, interval_seconds, 2, "top: from one page to the next; 0.1 to 3,600.");
+ABSL_FLAG(int64_t, pages, 0, "top: how many; 0: until it is interrupted.");
 ABSL_FLAG(
     std::string, key, "",
     "correct, rate: idempotency key; the same key counts once. Without one, the same words about "
@@ -39,6 +47,7 @@ constexpr char kUsage[] = R"(Talks to a running alchemist-server.
   alchemistctl status
   alchemistctl model                      what is served: sizes, limits, adapters
   alchemistctl load                       how busy it is now
+  alchemistctl top                        the same live, with latencies and training, until Ctrl-C
   alchemistctl tokenize TEXT              the tokens of a prompt
   alchemistctl revisions
   alchemistctl rollback NUMBER            serves an older revision
@@ -130,6 +139,33 @@ absl::Status Load(AlchemistClient& client, const Arguments&) {
   return absl::OkStatus();
 }
 
+// Draws over the last page on a terminal. Ctrl-C ends the program, as anywhere.
+absl::Status Top(AlchemistClient& client, const Arguments&) {
+  const double interval_s = absl::GetFlag(FLAGS_interval_seconds);
+  if (!(interval_s >= 0.1 && interval_s <= 3600)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--interval_seconds: must be from 0.1 to 3600; it is ", interval_s));
+  }
+  const bool is_terminal = isatty(STDOUT_FILENO) == 1;
+  const Clock& clock = *Clock::Real();
+  int64_t earlier_us = clock.MonotonicUs();
+  ASSIGN_OR_RETURN(v1::GetStatusResponse earlier, client.GetStatus());
+  for (int64_t page = 0; absl::GetFlag(FLAGS_pages) == 0 || page < absl::GetFlag(FLAGS_pages);
+       ++page) {
+    absl::SleepFor(absl::Seconds(interval_s));
+    const int64_t now_us = clock.MonotonicUs();
+    ASSIGN_OR_RETURN(v1::GetStatusResponse later, client.GetStatus());
+    const double seconds = static_cast<double>(now_us - earlier_us) / 1e6;
+    // ECMA-48: to the first column of the first line, and nothing below.
+    std::cout << (is_terminal ? "\x1b[H\x1b[J" : "") << absl::GetFlag(FLAGS_server) << "  "
+              << absl::FormatTime("%H:%M:%S", absl::Now(), absl::LocalTimeZone()) << "\n"
+              << FormatTop(earlier, later, seconds) << (is_terminal ? "" : "\n") << std::flush;
+    earlier = std::move(later);
+    earlier_us = now_us;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Tokenize(AlchemistClient& client, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const std::vector<int32_t> tokens, client.Tokenize(arguments[1]));
   std::cout << absl::StrJoin(tokens, " ") << "\n";
@@ -183,6 +219,7 @@ absl::Status Run(const Arguments& arguments) {
       {"status", {1, Status}},
       {"model", {1, ModelInfo}},
       {"load", {1, Load}},
+      {"top", {1, Top}},
       {"tokenize", {2, Tokenize}},
       {"revisions", {1, Revisions}},
       {"rollback", {2, Rollback}},

@@ -61,12 +61,15 @@ absl::StatusOr<std::unique_ptr<Process>> Daemons::Start(std::vector<std::string>
 
 absl::Status Daemons::SpawnServer(const DaemonStart& start) {
   std::filesystem::remove(directory() + "/port");
+  std::filesystem::remove(metrics_port_file());
   std::vector<std::string> command = {options_.server_program,
                                       "--model=" + options_.model_directory,
                                       "--data_dir=" + directory() + "/data",
                                       "--runtime_dir=" + runtime_dir(),
                                       "--port_file=" + directory() + "/port",
-                                      "--listen_address=127.0.0.1:0"};
+                                      "--listen_address=127.0.0.1:0",
+                                      "--metrics_address=127.0.0.1:0",
+                                      "--metrics_port_file=" + metrics_port_file()};
   Append(options_.server_flags, command);
   ASSIGN_OR_RETURN(server_, Start(std::move(command), start, "server.log"));
   return absl::OkStatus();

@@ -70,6 +70,8 @@ class Daemons {
   const std::string& directory() const { return options_.directory; }
   std::string runtime_dir() const { return directory() + "/run"; }
   std::string checkpoint_dir() const { return directory() + "/checkpoints"; }
+  // Holds the port of the server's metrics, while it serves.
+  std::string metrics_port_file() const { return directory() + "/metrics_port"; }
   std::string kill_log() const { return directory() + "/kill_points"; }
 
   // Waits until `condition` holds. DeadlineExceeded naming `what`; Aborted when the server ends
