@@ -30,6 +30,7 @@ class Planner {
       plan.decode.push_back({static_cast<int64_t>(i), rows_[i]});
       rows_left -= rows_[i];
     }
+    if (!plan.decode.empty()) rows_left = std::min(rows_left, limits_.prompt_rows_beside_decodes);
     rows_left = std::max<int64_t>(1, rows_left);
     for (size_t i = 0; i < running_.size() && rows_left > 0; ++i) {
       const RunningSequence& sequence = running_[i];

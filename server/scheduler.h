@@ -13,6 +13,8 @@ namespace alchemist {
 
 struct SchedulerLimits {
   int64_t rows_per_step = 512;  // Decode rows first, then prompt rows up to this many.
+  // Prompt rows of a step that decodes, too: what answers wait for between two of their tokens.
+  int64_t prompt_rows_beside_decodes = 512;
 };
 
 // A preempted answer's tokens are run again in steps of at most so many rows for all requests: as

@@ -4,7 +4,6 @@
 
 #include "activation_store/record.h"
 #include "base/clock.h"
-#include "base/logging.h"
 #include "kernels/matmul.h"
 #include "server/completion.h"
 #include "server/record_layout.h"
@@ -15,10 +14,6 @@ namespace alchemist {
 namespace {
 
 constexpr uint64_t kCanary = 7;
-constexpr int64_t kServingTokens = 4096;  // K/V of running requests.
-constexpr int64_t kRowsPerStep = 512;
-// Nobody reads the streams: what does not fit them would stop its request.
-constexpr int64_t kTokensMax = CompletionStream::kEventsMax - 3;
 
 int64_t RoundUp(int64_t bytes, int64_t page_bytes) {
   return (bytes + page_bytes - 1) / page_bytes * page_bytes;
@@ -50,11 +45,12 @@ absl::Status InProcessServer::MakeStore(const Options& options) {
   store.block_layers = layout_->layers() + 1;
   store.kv_page_bytes = 2 * kKvPageTokens * layout_->kv_width() * BytesPerElement(layout_->dtype());
   const int64_t kv_bytes = store.layers * RoundUp(store.kv_page_bytes, store.page_bytes);
-  store.serving_kv_bytes = kServingTokens / kKvPageTokens * kv_bytes;
+  store.serving_kv_bytes = options.serving_tokens / kKvPageTokens * kv_bytes;
   store.block_tensors = BlockTensorsOf(*layout_);
   // Beside what a record holds: each of its tensors ends in the middle of a page, as does its K/V,
   // and a prompt is cut into steps.
-  const int64_t blocks = options.recorded_prompts + options.recorded_tokens / kRowsPerStep;
+  const int64_t blocks =
+      options.recorded_prompts + options.recorded_tokens / options.recorded_rows_per_step;
   const int64_t slack =
       blocks * static_cast<int64_t>(store.block_tensors.size()) * store.page_bytes +
       options.recorded_prompts * kv_bytes;
@@ -69,11 +65,15 @@ absl::Status InProcessServer::MakeStore(const Options& options) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<Batcher>> InProcessServer::MakeBatcher(RecordMode record) {
+BatcherOptions InProcessServer::OptionsFor(RecordMode record) {
   BatcherOptions options;
-  options.scheduler.rows_per_step = kRowsPerStep;
   options.record = record;
-  options.prefix_cache = false;  // A prompt that is measured twice is run twice.
+  options.prefix_cache = false;
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<Batcher>> InProcessServer::MakeBatcher(
+    const BatcherOptions& options) {
   return Batcher::Create(
       options,
       {.model = model_.get(),
@@ -88,18 +88,20 @@ absl::StatusOr<std::unique_ptr<Batcher>> InProcessServer::MakeBatcher(RecordMode
       device_);
 }
 
-absl::Status InProcessServer::Add(Batcher& batcher, std::vector<int32_t> prompt,
-                                  int64_t max_tokens) const {
-  CHECK_LE(max_tokens, kTokensMax);
+absl::StatusOr<std::shared_ptr<CompletionStream>> InProcessServer::Add(Batcher& batcher,
+                                                                       std::vector<int32_t> prompt,
+                                                                       int64_t max_tokens) const {
   CompletionRequest request;
   request.prompt_tokens = std::move(prompt);
   request.max_tokens = max_tokens;
   request.sampling.temperature = 0;
-  return batcher.Add(std::move(request), std::make_shared<CompletionStream>());
+  auto stream = std::make_shared<CompletionStream>();
+  RETURN_IF_ERROR(batcher.Add(std::move(request), stream));
+  return stream;
 }
 
 absl::StatusOr<double> InProcessServer::Prefill(Batcher& batcher, std::vector<int32_t> prompt) {
-  RETURN_IF_ERROR(Add(batcher, std::move(prompt), 1));
+  RETURN_IF_ERROR(Add(batcher, std::move(prompt), 1).status());
   return SecondsOf([&] {
     while (batcher.RunStep()) {
     }

@@ -17,6 +17,7 @@
 #include "model/model.h"
 #include "model/tokenizer.h"
 #include "server/batcher.h"
+#include "server/completion_stream.h"
 #include "server/served_revision.h"
 
 namespace alchemist {
@@ -26,17 +27,25 @@ class InProcessServer {
   struct Options {
     std::string model_directory;
     int threads = 1;
-    // What the store must have room for at once.
+    int64_t serving_tokens = 4096;  // K/V of running requests that is not recorded.
+    // What the store must have room for at once, recorded in steps of so many rows.
     int64_t recorded_prompts = 1;
     int64_t recorded_tokens = 0;
+    int64_t recorded_rows_per_step = 512;
   };
   static absl::StatusOr<std::unique_ptr<InProcessServer>> Create(const Options& options);
 
+  // What the batchers of benchmarks differ from: no prefix cache, since a prompt that is measured
+  // twice is run twice.
+  static BatcherOptions OptionsFor(RecordMode record);
   // Several may share the store, one at work at a time. The server must outlive it.
-  absl::StatusOr<std::unique_ptr<Batcher>> MakeBatcher(RecordMode record);
+  absl::StatusOr<std::unique_ptr<Batcher>> MakeBatcher(const BatcherOptions& options);
 
-  // Asks for `max_tokens` tokens after `prompt`, greedily; RunStep of `batcher` makes them.
-  absl::Status Add(Batcher& batcher, std::vector<int32_t> prompt, int64_t max_tokens) const;
+  // Asks for `max_tokens` tokens after `prompt`, greedily; RunStep of `batcher` makes them. More
+  // than fit a stream only come when somebody takes them.
+  absl::StatusOr<std::shared_ptr<CompletionStream>> Add(Batcher& batcher,
+                                                        std::vector<int32_t> prompt,
+                                                        int64_t max_tokens) const;
   // The same for one token, to its end. How long that took, in seconds.
   absl::StatusOr<double> Prefill(Batcher& batcher, std::vector<int32_t> prompt);
   // Of the last completion that ended; 0: it was not recorded.

@@ -41,9 +41,10 @@ absl::StatusOr<BenchResult> RunRecordOverheadBench(const BenchContext& context) 
   options.recorded_prompts = 2;
   options.recorded_tokens = 2 * kPromptTokens;
   ASSIGN_OR_RETURN(const std::unique_ptr<InProcessServer> server, InProcessServer::Create(options));
-  ASSIGN_OR_RETURN(const std::unique_ptr<Batcher> plain, server->MakeBatcher(RecordMode::kOff));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Batcher> plain,
+                   server->MakeBatcher(InProcessServer::OptionsFor(RecordMode::kOff)));
   ASSIGN_OR_RETURN(const std::unique_ptr<Batcher> recording,
-                   server->MakeBatcher(RecordMode::kPrefill));
+                   server->MakeBatcher(InProcessServer::OptionsFor(RecordMode::kPrefill)));
   uint64_t turn = 0;  // Both turns of a pair have the same prompt.
   const int64_t pairs = context.pairs * (context.is_short ? 1 : kPairsFactor);
   ASSIGN_OR_RETURN(const PairSamples<> ttft,

@@ -56,7 +56,7 @@ absl::StatusOr<std::unique_ptr<StepBatch>> StepBatch::Create(
 
 absl::Status StepBatch::ServePrompts() {
   ASSIGN_OR_RETURN(const std::unique_ptr<Batcher> batcher,
-                   server_->MakeBatcher(RecordMode::kPrefill));
+                   server_->MakeBatcher(InProcessServer::OptionsFor(RecordMode::kPrefill)));
   for (const TrainingItem& item : items_) {
     RETURN_IF_ERROR(server_->Prefill(*batcher, item.prompt_tokens).status());
     ASSIGN_OR_RETURN(records_.emplace_back(), leases_->Lease(server_->last_record_id()));
