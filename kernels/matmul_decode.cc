@@ -18,10 +18,6 @@ namespace {
 constexpr int64_t kWeightsPerTileMin = int64_t{16} << 10;
 constexpr int64_t kWeightsPerTileMax = int64_t{256} << 10;
 
-// What the loops read of a weight in memory.
-const float* Elements(const float* w) { return w; }
-const uint16_t* Elements(const Bf16* w) { return &w->bits; }
-
 // What is added to each of `rows` rows.
 std::vector<DecodeRowAdapter> AdaptersOfRows(int64_t rows, const DecodeLinear& linear) {
   std::vector<DecodeRowAdapter> of_rows(rows);
@@ -40,25 +36,47 @@ std::vector<DecodeRowAdapter> AdaptersOfRows(int64_t rows, const DecodeLinear& l
   return of_rows;
 }
 
-// The columns [first, first + y.width), on the calling thread.
-template <typename T>
-void DecodeTile(ConstTensorView x, ConstTensorView w, const DecodeRowAdapter* adapters,
-                int64_t first, TensorView y) {
-  const DecodeArguments all = {.x = x.Row<float>(0),
-                               .rows = x.rows,
-                               .adapters = adapters,
-                               .w = Elements(w.Row<T>(first)),
-                               .outputs = y.width,
-                               .depth = w.width,
-                               .first_output = first,
-                               .y = y.Row<float>(0),
-                               .y_stride = y.width};
-  if constexpr (sizeof(T) == sizeof(float)) {
-    ALCHEMIST_SIMD_VERSION(CurrentSimdLevel(), DecodeRowsF32)(all);
-  } else {
-    ALCHEMIST_SIMD_VERSION(CurrentSimdLevel(), DecodeRowsBf16)(all);
-  }
+bool MultipliesAsTheyAre(ConstTensorView x, ConstTensorView w) {
+  return CurrentSimdLevel() == SimdLevel::kAvx512Bf16 && x.dtype == DType::kBf16 &&
+         w.dtype == DType::kBf16;
 }
+
+// Rows of a call, and how they meet the weights of a linear.
+struct Rows {
+  ConstTensorView x;      // As given.
+  ConstTensorView x_f32;  // The same, widened, if some linear needs that.
+
+  // The columns [first, first + y.width), on the calling thread.
+  void DecodeTile(ConstTensorView w, const DecodeRowAdapter* adapters, int64_t first,
+                  TensorView y) const {
+    const SimdLevel level = CurrentSimdLevel();
+    if (w.dtype == DType::kF32) {
+      ALCHEMIST_SIMD_VERSION(level, DecodeRowsF32)
+      (Arguments(x_f32.Row<float>(0), w.Row<float>(first), w.width, adapters, first, y));
+    } else if (MultipliesAsTheyAre(x, w)) {
+      avx512_bf16::DecodeRowsBf16(
+          Arguments(&x.Row<Bf16>(0)->bits, &w.Row<Bf16>(first)->bits, w.width, adapters, first, y));
+    } else {
+      ALCHEMIST_SIMD_VERSION(level, DecodeRowsBf16)
+      (Arguments(x_f32.Row<float>(0), &w.Row<Bf16>(first)->bits, w.width, adapters, first, y));
+    }
+  }
+
+  template <typename X, typename Weight>
+  DecodeArguments<X, Weight> Arguments(const X* rows, const Weight* weights, int64_t depth,
+                                       const DecodeRowAdapter* adapters, int64_t first,
+                                       TensorView y) const {
+    return {.x = rows,
+            .rows = x.rows,
+            .adapters = adapters,
+            .w = weights,
+            .outputs = y.width,
+            .depth = depth,
+            .first_output = first,
+            .y = y.Row<float>(0),
+            .y_stride = y.width};
+  }
+};
 
 struct Tile {
   int64_t product;
@@ -95,11 +113,15 @@ void DecodeProducts(ConstTensorView x, absl::Span<const DecodeLinear> linears, F
                     Stream& stream) {
   if (x.rows == 0) return;
   thread_local Scratch<float> x_scratch;
-  const ConstTensorView x_f32 = {AsF32(x, x_scratch), x.rows, x.width, DType::kF32};
+  Rows rows = {x, {}};
   std::vector<std::vector<DecodeRowAdapter>> adapters;
   for (const DecodeLinear& linear : linears) {
     CHECK_EQ(linear.w.width, x.width);
+    CheckFloat("DecodeProducts w", linear.w.dtype);
     adapters.push_back(AdaptersOfRows(x.rows, linear));
+    if (!MultipliesAsTheyAre(x, linear.w) && rows.x_f32.data == nullptr) {
+      rows.x_f32 = {AsF32(x, x_scratch), x.rows, x.width, DType::kF32};
+    }
   }
   const std::vector<Tile> tiles = CutIntoTiles(linears, stream.pool().threads());
   stream.pool().ParallelFor(static_cast<int64_t>(tiles.size()), [&](int64_t i) {
@@ -108,8 +130,7 @@ void DecodeProducts(ConstTensorView x, absl::Span<const DecodeLinear> linears, F
     const ConstTensorView w = linears[product].w;
     const DecodeRowAdapter* const of_rows = adapters[product].data();
     const TensorView sums = {scratch.Get(x.rows * outputs), x.rows, outputs, DType::kF32};
-    DispatchDType("DecodeProducts", w.dtype,
-                  [&]<typename T>(T) { DecodeTile<T>(x_f32, w, of_rows, first, sums); });
+    rows.DecodeTile(w, of_rows, first, sums);
     finish({product, 0, first, sums});
   });
 }

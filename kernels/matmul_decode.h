@@ -25,7 +25,8 @@ struct DecodeLinear {
 
 // x W^T + what adapters add, for each linear, tile by tile. An element's sum over `in` and the rank
 // has one order, whatever the other rows and their adapters. bf16 weights are widened in
-// registers: half the bytes take half the time.
+// registers, or multiplied as they are where rows are bf16, too, and the CPU can: half the bytes
+// take half the time.
 void DecodeProducts(ConstTensorView x,  // [rows, in] f32 or bf16
                     absl::Span<const DecodeLinear> linears, FinishTile finish, Stream& stream);
 

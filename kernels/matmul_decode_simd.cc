@@ -42,7 +42,7 @@ ALCHEMIST_INLINE float Finish(Vec vectors, const float* x, const Weight* w, int6
 // vector of sums, over the depth and then the rank, and its own tails, so that its bits do not
 // depend on kRows and kOutputs, nor on the other rows' adapters.
 template <int64_t kRows, int64_t kOutputs, typename Weight>
-ALCHEMIST_INLINE void DecodeBlock(const DecodeArguments<Weight>& a, int64_t t0, int64_t n0) {
+ALCHEMIST_INLINE void DecodeBlock(const DecodeArguments<float, Weight>& a, int64_t t0, int64_t n0) {
   constexpr int64_t kPerLine = kBytesPerLine / sizeof(Weight);
   const float* const x = a.x + t0 * a.depth;
   const Weight* const w = a.w + n0 * a.depth;
@@ -66,7 +66,7 @@ ALCHEMIST_INLINE void DecodeBlock(const DecodeArguments<Weight>& a, int64_t t0, 
 // All rows of x with kOutputs rows of W, which stay in the first-level cache. Three rows, four
 // outputs and what feeds them fill the 16 registers of AVX2.
 template <int64_t kOutputs, typename Weight>
-ALCHEMIST_INLINE void DecodeOutputs(const DecodeArguments<Weight>& a, int64_t n) {
+ALCHEMIST_INLINE void DecodeOutputs(const DecodeArguments<float, Weight>& a, int64_t n) {
   int64_t t = 0;
   for (; t + 3 <= a.rows; t += 3) DecodeBlock<3, kOutputs>(a, t, n);
   if (t + 2 == a.rows) {
@@ -77,7 +77,7 @@ ALCHEMIST_INLINE void DecodeOutputs(const DecodeArguments<Weight>& a, int64_t n)
 }
 
 template <typename Weight>
-ALCHEMIST_INLINE void DecodeRows(const DecodeArguments<Weight>& a) {
+ALCHEMIST_INLINE void DecodeRows(const DecodeArguments<float, Weight>& a) {
   int64_t n = 0;
   for (; n + kDecodeOutputs <= a.outputs; n += kDecodeOutputs) DecodeOutputs<kDecodeOutputs>(a, n);
   for (; n < a.outputs; ++n) DecodeOutputs<1>(a, n);
@@ -85,7 +85,7 @@ ALCHEMIST_INLINE void DecodeRows(const DecodeArguments<Weight>& a) {
 
 }  // namespace
 
-void DecodeRowsF32(const DecodeArguments<float>& a) { DecodeRows(a); }
-void DecodeRowsBf16(const DecodeArguments<uint16_t>& a) { DecodeRows(a); }
+void DecodeRowsF32(const DecodeArguments<float, float>& a) { DecodeRows(a); }
+void DecodeRowsBf16(const DecodeArguments<float, uint16_t>& a) { DecodeRows(a); }
 
 }  // namespace alchemist::ALCHEMIST_SIMD

@@ -18,10 +18,10 @@ struct DecodeRowAdapter {
   int64_t rank = 0;          // 0: none
 };
 
-// A row of y = x w^T + u b^T. Weight: float, or uint16_t, the bits of a bf16.
-template <typename Weight>
+// A row of y = x w^T + u b^T. X, Weight: float, or uint16_t, the bits of a bf16.
+template <typename X, typename Weight>
 struct DecodeArguments {
-  const float* x;  // [rows, depth]
+  const X* x;  // [rows, depth]
   int64_t rows;
   const DecodeRowAdapter* adapters;  // [rows]
   const Weight* w;                   // [outputs, depth]
@@ -32,8 +32,14 @@ struct DecodeArguments {
   int64_t y_stride;
 };
 
-ALCHEMIST_DECLARE_SIMD(void DecodeRowsF32(const DecodeArguments<float>& a))
-ALCHEMIST_DECLARE_SIMD(void DecodeRowsBf16(const DecodeArguments<uint16_t>& a))
+ALCHEMIST_DECLARE_SIMD(void DecodeRowsF32(const DecodeArguments<float, float>& a))
+ALCHEMIST_DECLARE_SIMD(void DecodeRowsBf16(const DecodeArguments<float, uint16_t>& a))
+
+namespace avx512_bf16 {
+// Both operands as they are, two products at a time. An element's sum has another order than that
+// of the versions above.
+void DecodeRowsBf16(const DecodeArguments<uint16_t, uint16_t>& a);
+}  // namespace avx512_bf16
 
 }  // namespace alchemist
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "kernels/accumulate.h"
@@ -329,11 +330,11 @@ TEST_P(DecodeVersionTest, IsExactAndKeepsRowsApart) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Levels, DecodeVersionTest,
-                         testing::Values(SimdLevel::kPortable, SimdLevel::kAvx2,
-                                         SimdLevel::kAvx512),
+                         testing::Values(SimdLevel::kPortable, SimdLevel::kAvx2, SimdLevel::kAvx512,
+                                         SimdLevel::kAvx512Bf16),
                          [](const auto& info) {
                            std::string name = SimdLevelName(info.param);
-                           std::erase(name, '-');
+                           std::erase_if(name, [](char c) { return !absl::ascii_isalnum(c); });
                            return name;
                          });
 

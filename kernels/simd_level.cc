@@ -8,7 +8,7 @@ namespace alchemist {
 namespace {
 
 SimdLevel HighestSupported() {
-  for (SimdLevel level : {SimdLevel::kAvx512, SimdLevel::kAvx2}) {
+  for (SimdLevel level : {SimdLevel::kAvx512Bf16, SimdLevel::kAvx512, SimdLevel::kAvx2}) {
     if (IsSupported(level)) return level;
   }
   return SimdLevel::kPortable;
@@ -29,6 +29,8 @@ const char* SimdLevelName(SimdLevel level) {
       return "AVX2";
     case SimdLevel::kAvx512:
       return "AVX-512";
+    case SimdLevel::kAvx512Bf16:
+      return "AVX-512 BF16";
   }
   return "unknown level";
 }
@@ -41,6 +43,9 @@ bool IsSupported(SimdLevel level) {
       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     case SimdLevel::kAvx512:
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma");
+    case SimdLevel::kAvx512Bf16:
+      return IsSupported(SimdLevel::kAvx512) && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512bf16");
   }
   return false;
 }

@@ -6,9 +6,14 @@
 
 namespace alchemist {
 
-enum class SimdLevel : uint8_t { kPortable = 0, kAvx2 = 1, kAvx512 = 2 };
+enum class SimdLevel : uint8_t {
+  kPortable = 0,
+  kAvx2 = 1,
+  kAvx512 = 2,
+  kAvx512Bf16 = 3,  // AVX-512, but where a kernel has a version of its own for bf16 operands.
+};
 
-const char* SimdLevelName(SimdLevel level);  // "portable", "AVX2", "AVX-512".
+const char* SimdLevelName(SimdLevel level);  // "AVX2", "AVX-512 BF16".
 bool IsSupported(SimdLevel level);           // By this machine.
 
 // The highest supported level, or what a test set.
@@ -37,6 +42,7 @@ Function* PickSimd(SimdLevel level, Function* portable, Function* avx2, Function
     case SimdLevel::kAvx2:
       return avx2;
     case SimdLevel::kAvx512:
+    case SimdLevel::kAvx512Bf16:
       return avx512;
   }
   return portable;

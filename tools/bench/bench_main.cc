@@ -53,6 +53,8 @@ ABSL_FLAG(int, threads, 0, "Compute threads; 0: one per core.");
 ABSL_FLAG(
     int64_t, pairs, 0,
     "Pairs of measurements of each ratio; fewer than 9 prove nothing. 0: 9, or 3 with --short.");
+ABSL_FLAG(std::string, only, "",
+          "Measure the rows alone whose names contain this (serve, record_overhead).");
 ABSL_FLAG(bool, short, false, "Everything little: whether it works, not how fast it is.");
 ABSL_FLAG(std::string, server_program, "", "alchemist-server; by default the one built beside.");
 ABSL_FLAG(std::string, trainer_program, "", "alchemist-trainer; by default the one built beside.");
@@ -179,6 +181,7 @@ absl::StatusOr<BenchContext> ContextOfFlags(const std::string& work_dir) {
   context.threads = absl::GetFlag(FLAGS_threads);
   if (context.threads <= 0) context.threads = static_cast<int>(std::thread::hardware_concurrency());
   context.is_short = absl::GetFlag(FLAGS_short);
+  context.only = absl::GetFlag(FLAGS_only);
   context.pairs = absl::GetFlag(FLAGS_pairs);
   if (context.pairs < 0) return absl::InvalidArgumentError("--pairs: must not be below 0");
   if (context.pairs == 0) context.pairs = context.is_short ? kShortPairs : kPairsMin;

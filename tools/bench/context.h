@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
 #include "base/status.h"
 #include "tools/bench/row.h"
 
@@ -22,11 +24,13 @@ struct BenchContext {
   int threads = 1;
   int64_t pairs = 9;
   bool is_short = false;  // Everything little: whether it works, not how fast it is.
+  std::string only;       // Rows whose name does not contain it need not be measured.
 
   const std::atomic<bool>* stop = nullptr;  // Waits end once it is true.
   // Shows how far a long measurement is. CANCELLED when the user wants it ended.
   std::function<absl::Status(const std::string& what, int64_t done, int64_t of)> progress;
 
+  bool Wants(absl::string_view row) const { return absl::StrContains(row, only); }
   // `progress` for the pairs of one measurement. The context must outlive it.
   std::function<absl::Status(int64_t)> PairProgress(const std::string& what, int64_t of) const {
     return [this, what, of](int64_t done) { return progress(what, done, of); };

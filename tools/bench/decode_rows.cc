@@ -27,7 +27,7 @@ constexpr int64_t kStepsAlone = 32;      // Of answers without a prompt beside t
 constexpr int64_t kAnswerTokens = 2048;  // Longer than any measurement.
 constexpr int64_t kPromptTokens = 4096;
 constexpr int64_t kPromptTokensInShort = 256;
-constexpr int64_t kChunkRows[] = {16, 32, 64, 128, 256, 512};
+constexpr int64_t kChunkRows[] = {4, 8, 16, 32, 64, 128, 256, 512};
 constexpr int64_t kCurvePairs = 3;
 
 // Of the weights that a decode step reads: all linears and the head; of the embedding one row.
@@ -150,9 +150,18 @@ absl::StatusOr<BenchRow> DecodeEightOverOne(const BenchContext& context, InProce
 
 namespace {
 
+bool IsDefault(int64_t chunk_rows) {
+  return chunk_rows == SchedulerLimits().prompt_rows_beside_decodes;
+}
+
+std::string StepsRowName(int64_t chunk_rows) {
+  const char* const name = "step_p95_beside_prefill_ratio";
+  return IsDefault(chunk_rows) ? name : absl::StrCat(name, "_", chunk_rows);
+}
+
 absl::StatusOr<BenchRow> StepsBesidePrefillOf(const BenchContext& context, InProcessServer& server,
                                               int64_t chunk_rows) {
-  const bool is_default = chunk_rows == SchedulerLimits().prompt_rows_beside_decodes;
+  const bool is_default = IsDefault(chunk_rows);
   const int64_t pairs = is_default ? context.pairs : std::min(kCurvePairs, context.pairs);
   const int64_t tokens = context.is_short ? kPromptTokensInShort : kPromptTokens;
   BatcherOptions options = InProcessServer::OptionsFor(RecordMode::kPrefill);
@@ -177,9 +186,8 @@ absl::StatusOr<BenchRow> StepsBesidePrefillOf(const BenchContext& context, InPro
   ASSIGN_OR_RETURN(const PairSamples<> p95, MeasurePairs(pairs, measure_alone, measure_beside,
                                                          context.PairProgress(what, pairs)));
   return RatioRow(
-      is_default ? "step_p95_beside_prefill_ratio"
-                 : absl::StrCat("step_p95_beside_prefill_ratio_", chunk_rows),
-      EstimateRatio(Ratios(p95), p95.a), is_default ? Bound::AtMost(2) : Bound(),
+      StepsRowName(chunk_rows), EstimateRatio(Ratios(p95), p95.a),
+      is_default ? Bound::AtMost(2) : Bound(),
       {{"dtype", DTypeName(server.model().dtype())},
        {"chunk_rows", chunk_rows},
        {"decodes", kTogether},
@@ -195,6 +203,7 @@ absl::StatusOr<std::vector<BenchRow>> StepsBesidePrefill(const BenchContext& con
                                                          InProcessServer& server) {
   std::vector<BenchRow> rows;
   for (const int64_t chunk_rows : kChunkRows) {
+    if (!context.Wants(StepsRowName(chunk_rows))) continue;
     ASSIGN_OR_RETURN(rows.emplace_back(), StepsBesidePrefillOf(context, server, chunk_rows));
   }
   return rows;

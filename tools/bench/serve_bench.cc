@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "tools/bench/decode_rows.h"
 #include "tools/bench/in_process_server.h"
 #include "tools/bench/prefill_rows.h"
@@ -42,12 +43,19 @@ absl::StatusOr<BenchResult> RunServeBench(const BenchContext& context) {
   ASSIGN_OR_RETURN(const std::unique_ptr<InProcessServer> server, InProcessServer::Create(options));
   BenchResult result;
   for (const int64_t tokens : kPromptsOfPeak) {
+    if (!context.Wants(absl::StrCat("prefill_", tokens, "_of_matmul_peak"))) continue;
     ASSIGN_OR_RETURN(result.rows.emplace_back(), PrefillOfMatmulPeak(context, *server, tokens));
   }
-  ASSIGN_OR_RETURN(result.rows.emplace_back(), PrefillLongOverShort(context, *server));
-  ASSIGN_OR_RETURN(result.rows.emplace_back(), PrefixHitTtft(context, *server));
-  ASSIGN_OR_RETURN(result.rows.emplace_back(), DecodeOfReadBandwidth(context, *server));
-  ASSIGN_OR_RETURN(result.rows.emplace_back(), DecodeEightOverOne(context, *server));
+  using Row = absl::StatusOr<BenchRow>(const BenchContext&, InProcessServer&);
+  const std::pair<const char*, Row*> rows[] = {
+      {"prefill_4096_over_512", PrefillLongOverShort},
+      {"prefix_hit_ttft_ratio", PrefixHitTtft},
+      {"decode_1_of_read_bandwidth", DecodeOfReadBandwidth},
+      {"decode_8_over_1", DecodeEightOverOne}};
+  for (const auto& [name, measure] : rows) {
+    if (!context.Wants(name)) continue;
+    ASSIGN_OR_RETURN(result.rows.emplace_back(), measure(context, *server));
+  }
   ASSIGN_OR_RETURN(std::vector<BenchRow> steps, StepsBesidePrefill(context, *server));
   for (BenchRow& row : steps) result.rows.push_back(std::move(row));
   return result;
