@@ -346,10 +346,8 @@ void ActivationStore::Describe(const Record& record, std::vector<RunDescriptor>&
   }
 }
 
-absl::StatusOr<RecordDescriptor> ActivationStore::Lease(uint64_t record_id,
-                                                        uint64_t session_epoch) {
-  if (!Holds(record_id)) return absl::NotFoundError(absl::StrCat("record ", record_id, " is gone"));
-  Record& record = Get(record_id);
+RecordDescriptor ActivationStore::DescriptorOf(uint64_t record_id) const {
+  const Record& record = Get(record_id);
   RecordDescriptor descriptor;
   descriptor.record_id = record_id;
   descriptor.identity = record.identity;
@@ -371,8 +369,38 @@ absl::StatusOr<RecordDescriptor> ActivationStore::Lease(uint64_t record_id,
       descriptor.kv_pages.push_back(slot);
     }
   }
+  return descriptor;
+}
+
+absl::StatusOr<ActivationStore::RecordLook> ActivationStore::BeginLook(uint64_t record_id) {
+  const auto it = records_.find(record_id);
+  if (it == records_.end()) {
+    const bool was = record_id != 0 && record_id < next_record_id_;
+    return absl::NotFoundError(was ? absl::StrCat("record ", record_id, " is gone")
+                                   : absl::StrCat("there was no record ", record_id, " yet"));
+  }
+  Record& record = it->second;
+  if (record.state == State::kFilling) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("record ", record_id, " is FILLING: it can be read when it is SEALED"));
+  }
+  RecordLook look = {DescriptorOf(record_id), record.is_response, record.pins, record.leases};
+  ++record.pins;
+  return look;
+}
+
+void ActivationStore::EndLook(uint64_t record_id) {
+  Record& record = Get(record_id);
+  CHECK_GT(record.pins, 0) << "record " << record_id;
+  --record.pins;
+}
+
+absl::StatusOr<RecordDescriptor> ActivationStore::Lease(uint64_t record_id,
+                                                        uint64_t session_epoch) {
+  if (!Holds(record_id)) return absl::NotFoundError(absl::StrCat("record ", record_id, " is gone"));
+  RecordDescriptor descriptor = DescriptorOf(record_id);
   descriptor.lease_id = leases_.Add(record_id, session_epoch, options_.block_layers);
-  ++record.leases;
+  ++Get(record_id).leases;
   return descriptor;
 }
 

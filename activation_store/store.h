@@ -100,6 +100,19 @@ class ActivationStore {
   // SEALED -> FREE for records that may be evicted and were last used before `used_before_us`.
   int64_t EvictOlderThan(int64_t used_before_us);
 
+  // ---- A look at a record, for people ----
+  struct RecordLook {
+    RecordDescriptor descriptor;  // As a lease would say it, without a lease.
+    bool is_response = false;
+    int64_t pins = 0;  // Beside that of this look.
+    int64_t leases = 0;
+  };
+  // Pins a SEALED record until EndLook, so that its bytes can be read on another thread. Looking is
+  // no use: the order of eviction stays. NotFound when the record is gone or never was;
+  // FailedPrecondition when it is FILLING.
+  absl::StatusOr<RecordLook> BeginLook(uint64_t record_id);
+  void EndLook(uint64_t record_id);
+
   // ---- Leases ----
   // The trainer's right to read all layers of the record's chain: what it shares with others, too.
   // NotFound when the record is gone.
@@ -168,6 +181,7 @@ class ActivationStore {
   uint64_t Add(RecordIdentity identity, Prefix parent, int64_t now_us);
   void DescribePrefix(Prefix prefix, std::vector<RunDescriptor>& runs) const;
   void Describe(const Record& record, std::vector<RunDescriptor>& runs) const;
+  RecordDescriptor DescriptorOf(uint64_t record_id) const;
   void Free(uint64_t record_id);
   std::optional<KvPage> AllocateKvPage(PagePool& pool);
   void SetGeneration(PageRun pages, uint64_t generation);

@@ -168,6 +168,40 @@ TEST(StoreTest, TheLedgerSaysWhatEachStateTakes) {
   EXPECT_EQ(store->ledger().sealed.records, 1);
 }
 
+TEST(StoreTest, ALookPinsWhatItSeesAndIsNoUse) {
+  auto store = MakeStore(64);
+  const uint64_t first = AddRecord(*store, 5);
+  const uint64_t second = AddRecord(*store, 5);
+  const auto look = store->BeginLook(first);
+  ASSERT_TRUE(look.ok()) << look.status();
+  EXPECT_EQ(look->pins, 0) << "its own is not counted";
+  EXPECT_EQ(look->leases, 0);
+  const auto lease = store->Lease(first, 1);
+  ASSERT_TRUE(lease.ok());
+  ASSERT_EQ(look->descriptor.runs.size(), lease->runs.size());
+  EXPECT_EQ(look->descriptor.runs[0].layers[1][0].offset, lease->runs[0].layers[1][0].offset);
+  EXPECT_EQ(look->descriptor.kv_pages.size(), lease->kv_pages.size());
+  EXPECT_EQ(look->descriptor.tokens, 5);
+  store->EndSession(1);
+
+  EXPECT_EQ(store->EvictOlderThan(1), 1) << "the second goes, the first is looked at";
+  EXPECT_FALSE(store->Holds(second));
+  ASSERT_TRUE(store->Holds(first));
+  store->EndLook(first);
+  store->CheckInvariants();
+  EXPECT_EQ(store->EvictOlderThan(1), 1) << "it is as old as before the look";
+}
+
+TEST(StoreTest, ALookSaysWhyThereIsNothingToSee) {
+  auto store = MakeStore(64);
+  EXPECT_EQ(store->BeginLook(0).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store->BeginLook(1).status().message(), "there was no record 1 yet");
+  const uint64_t id = store->Begin({}, {}, 0);
+  EXPECT_EQ(store->BeginLook(id).status().code(), absl::StatusCode::kFailedPrecondition);
+  store->Abort(id);
+  EXPECT_EQ(store->BeginLook(id).status().message(), "record 1 is gone");
+}
+
 TEST(StoreTest, GenerationsGrowBeforeAPageGetsNewContent) {
   auto store = MakeStore(7);
   const auto* table = reinterpret_cast<const uint64_t*>(store->generations().data());

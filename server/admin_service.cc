@@ -2,6 +2,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <future>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
 #include "proto/alchemist/v1/admin.grpc.pb.h"
+#include "server/dump_record.h"
 #include "server/grpc_status_service.h"
 #include "server/link_messages.h"
 #include "server/log_call.h"
@@ -116,6 +118,19 @@ class AdminServiceImpl final : public v1::AdminService::Service {
     }));
   }
 
+  // One at a time: a large record keeps a core busy for a while, and serving wants it.
+  grpc::Status DumpRecord(grpc::ServerContext* context, const v1::DumpRecordRequest* request,
+                          v1::DumpRecordResponse* response) override {
+    if (dumping_.exchange(true)) {
+      return ToGrpcStatus(absl::ResourceExhaustedError("another DumpRecord runs"));
+    }
+    absl::StatusOr<v1::DumpRecordResponse> dump =
+        alchemist::DumpRecord(*loop_, request->id(), [context] { return context->IsCancelled(); });
+    dumping_ = false;
+    if (dump.ok()) *response = *std::move(dump);
+    return ToGrpcStatus(dump.status());
+  }
+
  private:
   grpc::Status SetPaused(bool paused) {
     return ToGrpcStatus(loop_->Call([&] {
@@ -146,6 +161,7 @@ class AdminServiceImpl final : public v1::AdminService::Service {
   LogThread* const log_;
   Publisher* const publisher_;
   ServingLoop* const loop_;
+  std::atomic<bool> dumping_ = false;  // gRPC's threads.
 };
 
 }  // namespace

@@ -71,6 +71,7 @@ class ServingLoop {
   // These never change.
   int64_t tokens_max() const { return batcher_->tokens_max(); }
   const BatcherOptions& batcher_options() const { return options_.batcher; }
+  const ActivationLayout& layout() const { return *parts_.layout; }
 
   // ---- The loop's thread ----
   void Run();      // Until Stop; then ends all requests.

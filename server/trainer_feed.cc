@@ -526,8 +526,12 @@ void TrainerFeed::SetPaused(bool paused) {
 }
 
 bool TrainerFeed::HoldsRecord(const std::string& completion_id) const {
+  return parts_.store->Holds(RecordsOf(completion_id).prompt);
+}
+
+CompletionRecords TrainerFeed::RecordsOf(const std::string& completion_id) const {
   const auto it = records_.find(completion_id);
-  return it != records_.end() && parts_.store->Holds(it->second.prompt);
+  return it == records_.end() ? CompletionRecords() : it->second;
 }
 
 v1::TrainerState TrainerFeed::state() const {

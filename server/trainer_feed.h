@@ -77,6 +77,8 @@ class TrainerFeed {
   void SetPaused(bool paused);
 
   bool HoldsRecord(const std::string& completion_id) const;
+  // What was recorded of a completion, as far as it is known still; it may be evicted.
+  CompletionRecords RecordsOf(const std::string& completion_id) const;
   bool active() const { return session_.state() == SessionState::kActive; }
   bool paused() const { return paused_.is_held(); }
   int64_t PausedUs() const { return paused_.TotalUs(parts_.clock->MonotonicUs()); }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "tests/assert_ok.h"
 #include "tests/test_daemons.h"
@@ -17,6 +18,7 @@
 namespace alchemist {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -84,6 +86,64 @@ TEST_F(AlchemistctlE2eTest, EveryCommandSaysWhatItDid) {
               HasSubstr("alchemist-tenant"));
   EXPECT_THAT(Output({"rollback", "x"}, /*exit_code=*/1), HasSubstr("number"));
   EXPECT_THAT(Output({"no-such-command"}, /*exit_code=*/1), HasSubstr("--help"));
+}
+
+TEST_F(AlchemistctlE2eTest, DumpRecordShowsEveryTensorOfACompletionsRecord) {
+  ASSERT_OK(daemons_.StartServer({.flags = {"--record=all"}}));
+  const auto answer = daemons_.client().Complete(GreedyRequest(TestPrompt(20, 1), 4));
+  ASSERT_OK(answer);
+  const auto store = daemons_.client().Inspect("store");
+  ASSERT_OK(store);
+  const auto model = daemons_.client().GetModelInfo();
+  ASSERT_OK(model);
+  const int64_t last = model->layers() - 1;
+
+  const std::string text = Output({"dump-record", answer->final.completion_id()});
+  EXPECT_THAT(text, HasSubstr("record 2 SEALED of an answer"));
+  EXPECT_THAT(text, HasSubstr("tokens 23\nparent record 1, its first 20 tokens\npins 0 leases 0"));
+  EXPECT_THAT(text, HasSubstr("tenant none\nadapter default revision 0 digest "));
+  const auto line = [](int64_t layer, const char* tensor, int64_t rows) {
+    return absl::StrFormat("\n +%d %s +%d +[0-9]+ f32 [^\n]* 0\n", layer, tensor, rows);
+  };
+  for (int64_t layer = 0; layer <= last; ++layer) {
+    for (const char* tensor : {"k", "v"}) {
+      EXPECT_THAT(text, ContainsRegex(line(layer, tensor, 23)));
+    }
+    for (const char* tensor : {"q", "attention", "lse", "h", "gate", "up"}) {
+      EXPECT_THAT(text, ContainsRegex(line(layer, tensor, layer < last ? 23 : 4)));
+    }
+    if (layer == 0) continue;  // Its x is the embedding's rows, and not recorded.
+    EXPECT_THAT(text, ContainsRegex(line(layer, "x", 23)));
+  }
+  EXPECT_THAT(text, ContainsRegex(line(last + 1, "x", 4)));
+  EXPECT_THAT(Output({"dump-record", "1"}), HasSubstr("record 1 SEALED of a prompt\ntokens 20\n"));
+  const auto after = daemons_.client().Inspect("store");
+  ASSERT_OK(after);
+  EXPECT_EQ(*after, *store) << "pins and leases are as before";
+}
+
+TEST_F(AlchemistctlE2eTest, DumpRecordNamesWhatIsNotThere) {
+  ASSERT_OK(daemons_.StartServer());
+  EXPECT_THAT(Output({"dump-record", "cmpl-none"}, /*exit_code=*/1),
+              AllOf(HasSubstr("NOT_FOUND"), HasSubstr("cmpl-none")));
+  EXPECT_THAT(Output({"dump-record", "77"}, /*exit_code=*/1),
+              AllOf(HasSubstr("NOT_FOUND"), HasSubstr("no record 77")));
+  EXPECT_THAT(Output({"dump-record", std::string(129, 'x')}, /*exit_code=*/1),
+              AllOf(HasSubstr("INVALID_ARGUMENT"), HasSubstr("129 bytes")));
+}
+
+TEST_F(AlchemistctlE2eTest, ARecordThatWasDumpedIsEvictedInItsTime) {
+  ASSERT_OK(daemons_.StartServer({.flags = {"--record_ttl_seconds=1"}}));
+  const auto answer = daemons_.client().Complete(GreedyRequest(TestPrompt(20, 1), 4));
+  ASSERT_OK(answer);
+  const std::string id = answer->final.completion_id();
+  absl::Status status;
+  ASSERT_OK(daemons_.WaitFor("the record's end", [&] {
+    status = daemons_.client().DumpRecord(id).status();
+    return !status.ok();
+  }));
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
+  EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr(id), HasSubstr("record 1 is gone")));
 }
 
 }  // namespace

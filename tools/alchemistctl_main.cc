@@ -20,6 +20,7 @@
 #include "base/flags.h"
 #include "base/status.h"
 #include "tools/client/alchemist_client.h"
+#include "tools/record_dump_text.h"
 #include "tools/top_view.h"
 
 ABSL_FLAG(std::string, server, "127.0.0.1:50051", "Address of the server.");
@@ -57,6 +58,9 @@ constexpr char kUsage[] = R"(Talks to a running alchemist-server.
   alchemistctl inspect requests           those that run, then those that wait
   alchemistctl inspect steps              lines "step BEGIN_US US DECODE_ROWS PROMPT_ROWS" and
                                           "wait END_US US", of a request for its first step
+  alchemistctl dump-record RECORD|COMPLETION
+                                          a record's header, and of each tensor in it shape,
+                                          range, norm, and how many values are not finite
 )";
 
 using Arguments = std::vector<std::string>;
@@ -198,6 +202,12 @@ absl::Status Inspect(AlchemistClient& client, const Arguments& arguments) {
   return absl::OkStatus();
 }
 
+absl::Status DumpRecord(AlchemistClient& client, const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const v1::DumpRecordResponse record, client.DumpRecord(arguments[1]));
+  std::cout << RecordDumpText(record);
+  return absl::OkStatus();
+}
+
 // A command that the server answers with nothing says what it did.
 absl::Status Say(absl::Status status, absl::string_view what) {
   if (status.ok()) std::cout << what << "\n";
@@ -242,6 +252,7 @@ absl::Status Run(const Arguments& arguments) {
        {1, [](AlchemistClient& client,
               const Arguments&) { return Say(client.ResumeTraining(), "training goes on"); }}},
       {"inspect", {2, Inspect}},
+      {"dump-record", {2, DumpRecord}},
   };
   const auto command = arguments.empty() ? commands.end() : commands.find(arguments[0]);
   if (command == commands.end() || command->second.arguments != arguments.size()) {

@@ -183,6 +183,12 @@ class GrpcAlchemistClient final : public AlchemistClient {
     return std::move(*response.mutable_text());
   }
 
+  absl::StatusOr<v1::DumpRecordResponse> DumpRecord(const std::string& id) override {
+    v1::DumpRecordRequest request;
+    request.set_id(id);
+    return Call(*admin_, &v1::AdminService::Stub::DumpRecord, request);
+  }
+
  private:
   // Makes a call by `attempt`, until it is done, or failed for good or too often, or `may_retry`
   // says no.

@@ -103,6 +103,8 @@ class AlchemistClient {
   virtual absl::Status PauseTraining() = 0;
   virtual absl::Status ResumeTraining() = 0;
   virtual absl::StatusOr<std::string> Inspect(const std::string& name) = 0;
+  // `id` is a record's number or a completion's id.
+  virtual absl::StatusOr<v1::DumpRecordResponse> DumpRecord(const std::string& id) = 0;
 };
 
 }  // namespace alchemist
