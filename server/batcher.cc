@@ -29,13 +29,10 @@ absl::StatusOr<std::unique_ptr<Batcher>> Batcher::Create(const BatcherOptions& o
 }
 
 absl::Status Batcher::Add(CompletionRequest request, std::shared_ptr<CompletionStream> stream) {
-  if (draining_) return absl::UnavailableError("the server is stopping");
-  const int64_t tokens = static_cast<int64_t>(request.prompt_tokens.size()) + request.max_tokens;
-  if (tokens > tokens_max()) {
-    return absl::InvalidArgumentError(absl::StrCat("prompt and max_tokens: ", tokens,
-                                                   " tokens, the K/V pages hold ", tokens_max()));
+  if (const absl::Status status = MakeRoomFor(request); !status.ok()) {
+    log_.Refused(request, status);
+    return status;
   }
-  RETURN_IF_ERROR(MakeRoom(request.tenant, request.choices));
   stream->Push(CompletionStarted{request.request_id});
   const std::string tenant = request.tenant;
   const int32_t priority = request.priority;
@@ -43,6 +40,16 @@ absl::Status Batcher::Add(CompletionRequest request, std::shared_ptr<CompletionS
   sequence->queued_us = parts_.clock->MonotonicUs();
   waiting_.Push(tenant, priority, std::move(sequence));
   return absl::OkStatus();
+}
+
+absl::Status Batcher::MakeRoomFor(const CompletionRequest& request) {
+  if (draining_) return absl::UnavailableError("the server is stopping");
+  const int64_t tokens = static_cast<int64_t>(request.prompt_tokens.size()) + request.max_tokens;
+  if (tokens > tokens_max()) {
+    return absl::InvalidArgumentError(absl::StrCat("prompt and max_tokens: ", tokens,
+                                                   " tokens, the K/V pages hold ", tokens_max()));
+  }
+  return MakeRoom(request.tenant, request.choices);
 }
 
 std::unique_ptr<Sequence> Batcher::MakeSequence(CompletionRequest request,
@@ -207,6 +214,7 @@ void Batcher::Preempt(const std::vector<int64_t>& sequences) {
     sequence->rows_done = std::min(sequence->rows_done, sequence->kv.record_tokens());
     ++sequence->preemptions;
     ++counters_.preempted;
+    log_.Preempted(*sequence);
     const CompletionRequest& request = sequence->request;
     waiting_.Return(request.tenant, request.priority, std::move(sequence));
   }
@@ -224,6 +232,7 @@ void Batcher::DropGone() {
 bool Batcher::EndIfGone(Sequence& sequence) {
   if (sequence.stream->cancelled()) {
     ++counters_.cancelled;
+    log_.Ended(sequence, absl::CancelledError("its call has ended"));
     EndRecord(sequence);
   } else if (sequence.aborted) {
     ++counters_.aborted;
@@ -233,6 +242,7 @@ bool Batcher::EndIfGone(Sequence& sequence) {
     EndRecord(sequence);
     CompletionEnd end;
     end.status = absl::DeadlineExceededError("the answer was not read for too long");
+    log_.Ended(sequence, end.status);
     sequence.stream->Abandon(std::move(end));
   } else {
     return false;
@@ -251,6 +261,7 @@ bool Batcher::ReaderIsGone(Sequence& sequence) const {
 }
 
 void Batcher::Fail(Sequence& sequence, const absl::Status& status) {
+  log_.Ended(sequence, status);
   EndRecord(sequence);
   CompletionEnd end;
   end.status = status;

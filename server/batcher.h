@@ -27,6 +27,7 @@
 #include "server/completion_stream.h"
 #include "server/fair_queue.h"
 #include "server/kv_forecast.h"
+#include "server/request_log.h"
 #include "server/request_metrics.h"
 #include "server/response_recorder.h"
 #include "server/retry_pushback.h"
@@ -54,6 +55,7 @@ struct BatcherOptions {
 // A completion that ended by itself, for the log. 0: not recorded.
 struct FinishedCompletion {
   CompletionRow row;
+  std::string request_id;           // For the server's log; the completion's row does not have it.
   uint64_t record_id = 0;           // Of the prompt.
   uint64_t response_record_id = 0;  // Of the answer, which goes on from that of the prompt.
 };
@@ -133,7 +135,10 @@ class Batcher {
   };
 
   Batcher(const BatcherOptions& options, Parts parts)
-      : options_(options), parts_(std::move(parts)), responses_(parts_.layout, parts_.store) {}
+      : options_(options),
+        parts_(std::move(parts)),
+        responses_(parts_.layout, parts_.store),
+        log_(parts_.clock) {}
 
   // ---- Who runs: batcher.cc. Pages are those of all layers. ----
   int64_t pages_total() const { return parts_.store->serving_kv_pages() / parts_.layout->layers(); }
@@ -143,6 +148,7 @@ class Batcher {
   SequencePtr MakeSequence(CompletionRequest request,
                            std::shared_ptr<CompletionStream> stream) const;
   int64_t PlacesTaken() const;
+  absl::Status MakeRoomFor(const CompletionRequest& request);
   absl::Status MakeRoom(const std::string& tenant, int64_t choices);
   void Admit();
   void OnAdmitted(Sequence& sequence);
@@ -189,6 +195,7 @@ class Batcher {
   Counters counters_;
   RequestMetrics metrics_;
   StepLog step_log_;
+  RequestLog log_;
 };
 
 }  // namespace alchemist

@@ -257,6 +257,7 @@ void Batcher::Finish(Sequence& sequence, FinishReason reason) {
   end.finish_reason = reason;
   end.recorded = sequence.recording == Sequence::Recording::kSealed;
   FinishedCompletion finished;
+  finished.request_id = sequence.request.request_id;
   finished.record_id = end.recorded ? sequence.record_id : 0;
   finished.response_record_id =
       responses_.Seal(sequence, IdentityOf(sequence), parts_.clock->MonotonicUs());
@@ -274,6 +275,7 @@ void Batcher::Finish(Sequence& sequence, FinishReason reason) {
                    sequence.request.min_tokens > 0;
   row.created_unix_us = parts_.clock->WallUs();
   EndRecord(sequence);
+  log_.Finished(sequence, end);
   lengths_.Add(end.completion_tokens);
   CountEnd(sequence, reason, end.completion_tokens);
   sequence.finished = true;

@@ -19,6 +19,7 @@
 #include "server/grpc_status_service.h"
 #include "server/ids.h"
 #include "server/link_messages.h"
+#include "server/request_log.h"
 #include "server/retry_pushback.h"
 
 namespace alchemist {
@@ -110,13 +111,17 @@ class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer
       stream_ = stream;
       choices_left_ = request->choices;
     }
+    const std::string log_id = RequestLogId(*request);
     const absl::Status posted =
         loop->TryPost([loop, stream, request = *std::move(request)]() mutable {
           CompletionEnd end;
           end.status = loop->batcher().Add(std::move(request), stream);
           if (!end.status.ok()) stream->Push(std::move(end));
         });
-    if (!posted.ok()) return End(posted);
+    if (!posted.ok()) {
+      LOG_EVERY_T(WARNING, 1) << log_id << " was refused: " << posted;
+      return End(posted);
+    }
     WriteNext();
   }
 

@@ -13,6 +13,11 @@ namespace {
 constexpr int64_t kPostTimeoutUs = 5'000'000;
 constexpr int64_t kTickUs = 10'000;
 
+std::string LogIdOf(const FinishedCompletion& finished) {
+  return absl::StrCat("completion ", finished.row.completion_id, " of request ",
+                      finished.request_id, " revision ", finished.row.revision.number);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ServingLoop>> ServingLoop::Create(const ServingLoopOptions& options,
@@ -122,17 +127,17 @@ void ServingLoop::Tick() {
 // goes through the same queue, finds it.
 void ServingLoop::OnFinished(FinishedCompletion finished) {
   feed_->OnFinished(finished.row.completion_id, {finished.record_id, finished.response_record_id});
-  const std::string id = finished.row.completion_id;
+  const std::string id = LogIdOf(finished);
   const absl::Status posted = parts_.log->Post(
       [row = std::move(finished.row)](FeedbackLog& log) { return log.completions().Add(row); },
       [id](absl::Status status) {
-        if (!status.ok()) LOG(ERROR) << "completion " << id << " was not logged: " << status;
+        if (!status.ok()) LOG(ERROR) << id << " was not logged: " << status;
       });
   KILL_POINT("server.completion_posted");
   if (posted.ok()) return;
   ++completions_not_logged_;  // Serving goes on; feedback on it will be NOT_FOUND.
-  LOG_EVERY_N(ERROR, 100) << "completions not logged: " << completions_not_logged_ << ": "
-                          << posted;
+  LOG_EVERY_N(ERROR, 100) << id << " was not logged, like " << completions_not_logged_ - 1
+                          << " before it: " << posted;
 }
 
 }  // namespace alchemist
