@@ -7,11 +7,13 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/kill_point.h"
 #include "base/logging.h"
 #include "proto/alchemist/v1/feedback.grpc.pb.h"
+#include "server/feedback_table.h"
 #include "server/grpc_status_service.h"
 #include "server/ids.h"
 #include "server/link_messages.h"
@@ -92,7 +94,14 @@ class FeedbackServiceImpl final : public v1::FeedbackService::Service {
 
   grpc::Status SubmitFeedback(grpc::ServerContext*, const v1::SubmitFeedbackRequest* request,
                               v1::SubmitFeedbackResponse* response) override {
-    return ToGrpcStatus(Submit(*request, *response));
+    const absl::Status status = Submit(*request, *response);
+    if (!status.ok()) {
+      // The client chose the id, which the status may name: whatever is in it stays on this line.
+      VLOG(1) << "feedback on completion "
+              << absl::CHexEscape(absl::StrCat(request->completion_id().substr(0, kKeyBytesMax),
+                                               " was refused: ", status.ToString()));
+    }
+    return ToGrpcStatus(status);
   }
 
   grpc::Status GetFeedback(grpc::ServerContext*, const v1::GetFeedbackRequest* request,
@@ -129,7 +138,9 @@ class FeedbackServiceImpl final : public v1::FeedbackService::Service {
           loop_->feed().OnFeedbackCommitted(disposition, trainable);
         });
     // It is durable: the next session reads it from the log.
-    if (!posted.ok()) LOG(WARNING) << "feedback " << added.row.feedback_id << ": " << posted;
+    if (!posted.ok()) LOG(WARNING) << FeedbackLogId(added.row) << ": " << posted;
+    VLOG(1) << FeedbackLogId(added.row)
+            << " was accepted: " << v1::Disposition_Name(response.disposition());
     return absl::OkStatus();
   }
 

@@ -72,6 +72,10 @@ absl::Status UnknownFeedback(absl::string_view feedback_id) {
 
 }  // namespace
 
+std::string FeedbackLogId(const FeedbackRow& feedback) {
+  return absl::StrCat("feedback ", feedback.feedback_id, " on completion ", feedback.completion_id);
+}
+
 absl::StatusOr<AddedFeedback> FeedbackTable::Add(const NewFeedback& feedback) {
   const std::string payload_digest = PayloadDigest(feedback);
   {

@@ -33,6 +33,9 @@ struct UnfinishedFeedback {
   CompletionRow completion;
 };
 
+// "feedback fb-... on completion cmpl-...", for the server's log. Pure.
+std::string FeedbackLogId(const FeedbackRow& feedback);
+
 class FeedbackTable {
  public:
   static constexpr int64_t kPageMax = 1000;  // Rows of one List or Unfinished.

@@ -110,8 +110,14 @@ bool ServingLoop::RunOnce() {
 }
 
 void ServingLoop::RunCommands() {
-  while (std::optional<Command> command = internal_.TryPop()) (*command)();
-  while (std::optional<Command> command = commands_.TryPop()) (*command)();
+  // Internal ones first, and again after each other one: that may be what should wake the loop for
+  // an internal one.
+  for (;;) {
+    std::optional<Command> command = internal_.TryPop();
+    if (!command.has_value()) command = commands_.TryPop();
+    if (!command.has_value()) return;
+    (*command)();
+  }
 }
 
 void ServingLoop::Tick() {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/kill_point.h"
 #include "base/logging.h"
+#include "server/feedback_table.h"
 #include "server/link_messages.h"
 
 namespace alchemist {
@@ -308,6 +309,9 @@ void TrainerFeed::SendItems(const std::vector<UnfinishedFeedback>& unfinished) {
     v1::ServerMessage message;
     *message.mutable_item() = FeedbackItemOf(each);
     AttachRecord(each.completion.completion_id, *message.mutable_item());
+    VLOG(1) << FeedbackLogId(each.feedback) << " revision " << each.completion.revision.number
+            << " is sent to session " << session_.epoch() << ", record "
+            << message.item().record().record_id();
     Send(std::move(message));
     sent_seq_ = each.feedback.seq;
     --credit_;
@@ -368,6 +372,8 @@ void TrainerFeed::OnPublish(const v1::Publish& publish) {
     candidate.lineage.push_back({count.feedback_id(), count.passes()});
   }
   candidate.settled = ProgressOf(publish.settled());
+  VLOG(1) << "publish " << publish.request_id() << " of session " << session_.epoch() << ": step "
+          << candidate.step << " on revision " << candidate.parent;
   const auto done = [this, session_epoch = session_.epoch(), request_id = publish.request_id()](
                         absl::StatusOr<std::shared_ptr<const ServedRevision>> published) {
     parts_.post_to_loop([this, session_epoch, request_id, published = std::move(published)] {
@@ -391,12 +397,15 @@ void TrainerFeed::OnPublished(uint64_t session_epoch, uint64_t request_id,
     parts_.registry->SetServing(*published);
     revision_counts_.set_published(revision_counts_.published() + 1);
     *result.mutable_revision() = ToMessage((*published)->id);
-    LOG(INFO) << "revision " << (*published)->id.number << " serves";
+    LOG(INFO) << "revision " << (*published)->id.number << " serves: publish " << request_id
+              << " of session " << session_epoch;
     RetireRevisions();
   } else {
     result.set_reason(std::string(published.status().message()));
     revision_counts_.set_refused(revision_counts_.refused() + 1);
-    LOG(WARNING) << "publish refused: " << published.status();
+    LOG(WARNING) << "publish " << request_id << " of session " << session_epoch
+                 << " was refused, revision " << parts_.registry->serving()->id.number
+                 << " goes on serving: " << published.status();
   }
   if (session_epoch != session_.epoch()) return;
   Send(std::move(message));
@@ -428,19 +437,26 @@ void TrainerFeed::OnProgress(const v1::Progress& progress) {
                 t.replay_recomputed(),        t.response_run(),
                 t.response_reused()};
   row.recorded_unix_us = parts_.clock->WallUs();
+  std::vector<FeedbackProgress> passes = ProgressOf(progress.passes());
+  for (const FeedbackProgress& each : passes) {
+    VLOG(1) << "feedback " << each.feedback_id << " at step " << row.step << ": passes "
+            << each.passes << " end " << static_cast<int>(each.end);
+  }
   const absl::Status posted = parts_.log->Post(
-      [row, passes = ProgressOf(progress.passes()),
+      [row, passes = std::move(passes),
        reused = std::vector<std::string>(progress.record_reused().begin(),
                                          progress.record_reused().end())](FeedbackLog& log) {
         RETURN_IF_ERROR(log.feedback().RecordPasses(passes));
         RETURN_IF_ERROR(log.feedback().MarkRecordReused(reused));
         return log.steps().Record(row);
       },
-      [](absl::Status status) {
+      [step = row.step](absl::Status status) {
         // The next hello brings the checkpoint's whole truth.
-        if (!status.ok()) LOG(ERROR) << "progress was not logged: " << status;
+        LOG_IF(ERROR, !status.ok())
+            << "progress up to step " << step << " was not logged: " << status;
       });
-  if (!posted.ok()) LOG(ERROR) << "progress was not logged: " << posted;
+  LOG_IF(ERROR, !posted.ok()) << "progress up to step " << row.step
+                              << " was not logged: " << posted;
 }
 
 void TrainerFeed::Restore(const StepTotals& totals) {

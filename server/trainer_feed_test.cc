@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/captured_log.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/trainer_feed_testing.h"
@@ -15,6 +16,7 @@
 namespace alchemist {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -326,8 +328,11 @@ TEST_F(TrainerFeedTest, AnItemWhoseRecordIsGoneIsSentWithoutIt) {
 TEST_F(TrainerFeedTest, AnAcceptedCandidateServesUnderANewNumber) {
   Activate(5);
   const v1::Publish candidate = Candidate("one", 0.5f);
+  CapturedLog log;
   const v1::PublishResult result = PublishAndWait(5, candidate);
   ASSERT_TRUE(result.accepted()) << result.reason();
+  EXPECT_THAT(log.Take(), Contains(absl::StrCat("I revision 1 serves: publish ",
+                                                result.request_id(), " of session 5")));
   EXPECT_EQ(result.revision().number(), 1u);
   EXPECT_EQ(result.revision().digest(), candidate.digest());
   EXPECT_EQ(registry_->serving()->id.digest, candidate.digest());
@@ -347,9 +352,14 @@ TEST_F(TrainerFeedTest, WrongCandidatesAreRefusedAndServingStays) {
     wrong.push_back(named);
     wrong.back().set_directory(name);
   }
+  CapturedLog log;
   for (const v1::Publish& publish : wrong) {
     const v1::PublishResult result = PublishAndWait(5, publish);
     EXPECT_FALSE(result.accepted()) << publish.ShortDebugString();
+    EXPECT_THAT(
+        log.Take(),
+        Contains(HasSubstr(absl::StrCat("publish ", result.request_id(),
+                                        " of session 5 was refused, revision 0 goes on "))));
     EXPECT_FALSE(result.reason().empty());
   }
   EXPECT_EQ(registry_->serving()->id.number, 0);

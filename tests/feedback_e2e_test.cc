@@ -440,6 +440,9 @@ TEST(NonFiniteFeedbackE2eTest, OneNonFiniteGradientEndsItsOwnFeedbackOnly) {
   const auto quarantined = daemons.client().GetFeedback(bad);
   ASSERT_OK(quarantined);
   EXPECT_EQ(quarantined->passes(), 0);
+  EXPECT_THAT(daemons.trainer().Log(), HasSubstr(absl::StrCat("feedback ", bad, " on completion ",
+                                                              quarantined->completion_id(),
+                                                              " revision 0 is quarantined: ")));
   EXPECT_FALSE(quarantined->has_first_revision());
   EXPECT_EQ(daemons.client().GetStatus()->feedback_queued(), 0);
   // A trainer that comes back does not try it again.

@@ -24,6 +24,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -71,6 +72,36 @@ TEST_F(LogLinesE2eTest, ARequestThatFinishesAndOneThatIsCancelledAreNamed) {
       Contains(HasSubstr(absl::StrCat("request ", cancelled, " revision 0 was cancelled"))));
   EXPECT_THAT(daemons_.server().Log(), Not(HasSubstr(kTenant)));
   EXPECT_THAT(daemons_.server().Log(), Not(HasSubstr("Bropox")));
+}
+
+TEST_F(LogLinesE2eTest, AFeedbackIsNamedOnItsWayThroughBothDaemons) {
+  ASSERT_OK(daemons_.StartServer({.wrapper = {"/usr/bin/env", "GLOG_v=1"}}));
+  ASSERT_OK(daemons_.StartTrainer({.wrapper = {"/usr/bin/env", "GLOG_v=1"}}));
+  ASSERT_OK(daemons_.WaitForTrainer(v1::TRAINER_STATE_ACTIVE));
+  const auto client = TenantClient();
+  const auto answer = client->Complete(GreedyRequest(kText, 4));
+  ASSERT_OK(answer);
+  const std::string completion_id = answer->final.completion_id();
+  const auto added = client->SubmitFeedback(CorrectionOf(completion_id, "key", kText));
+  ASSERT_OK(added);
+  const std::string feedback_id = added->feedback_id();
+  ASSERT_OK(daemons_.WaitForServed({feedback_id}));
+  const auto unknown = client->SubmitFeedback(CorrectionOf("cmpl-\n", "key", kText));
+  EXPECT_EQ(unknown.status().code(), absl::StatusCode::kNotFound) << unknown.status();
+
+  const std::string id = absl::StrCat("feedback ", feedback_id, " on completion ", completion_id);
+  EXPECT_THAT(ServerLines(), Contains(HasSubstr(id + " was accepted: DISPOSITION_RECORD_HELD")));
+  EXPECT_THAT(ServerLines(), Contains(HasSubstr(id + " revision 0 is sent to session ")));
+  EXPECT_THAT(ServerLines(),
+              Contains(HasSubstr(absl::StrCat("feedback ", feedback_id, " at step"))));
+  EXPECT_THAT(ServerLines(), Contains(HasSubstr("completion cmpl-\\n was refused: NOT_FOUND")));
+  const std::string trainer = daemons_.trainer().Log();
+  EXPECT_THAT(trainer, HasSubstr(id + " revision 0 made pass 1 at step "));
+  EXPECT_THAT(trainer, ContainsRegex("publish [0-9]+ is revision 1\n"));
+  for (const std::string& log : {trainer, daemons_.server().Log()}) {
+    EXPECT_THAT(log, Not(HasSubstr(kTenant)));
+    EXPECT_THAT(log, Not(HasSubstr("Bropox")));
+  }
 }
 
 // The server's files may not grow any more, as on a full disk: the request is served.

@@ -22,9 +22,11 @@
 #include "activation_store/attach_listener.h"
 #include "activation_store/control_pages.h"
 #include "activation_store/store.h"
+#include "base/captured_log.h"
 #include "base/clock.h"
 #include "base/logging.h"
 #include "base/random.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model/pass_testing.h"
 #include "model/random_model.h"
@@ -32,6 +34,10 @@
 
 namespace alchemist {
 namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 constexpr char kTokenizer[] = "tokenizer-digest";
 constexpr int64_t kLowestTrainedLayer = 1;
@@ -233,6 +239,33 @@ TEST_F(TrainerLoopTest, AServedRecordMakesAStep) {
   EXPECT_GE(state_->pass_book().Get("fb-1").passes, 1);
 }
 
+TEST_F(TrainerLoopTest, WhatIsWrongWithAnItemIsLoggedWithItsIds) {
+  CapturedLog log;
+  SendItemWithRecord();
+  v1::FeedbackItem& item = *link_.script[0].mutable_item();
+  item.mutable_record()->set_tokens(kPromptRows + 1);
+  v1::FeedbackItem& replay = *link_.script.back().mutable_replay_batch()->add_items();
+  replay = Item(v1::ITEM_KIND_REPLAY, "cmpl-2", "cmpl-2");
+  replay.set_response_tokens(0, -1);
+  RunTurns();
+  EXPECT_THAT(log.Take(),
+              ElementsAre(HasSubstr("replayed completion cmpl-2: INVALID_ARGUMENT"),
+                          HasSubstr("feedback fb-1 on completion cmpl-1 revision 0: record 1 is "
+                                    "not used: ")));
+  EXPECT_GE(state_->step(), 1) << "without record and replay";
+}
+
+TEST_F(TrainerLoopTest, WhatSupersedesWhatIsLogged) {
+  SendFeedback();
+  v1::FeedbackItem& correction = *link_.script.emplace_back().mutable_item();
+  correction = Item(v1::ITEM_KIND_FEEDBACK, "fb-2", "cmpl-1");
+  correction.set_is_correction(true);
+  CapturedLog log;
+  RunTurns();
+  EXPECT_THAT(log.Take(), Contains("I feedback fb-1 on completion cmpl-1 revision 0 is superseded "
+                                   "by feedback fb-2"));
+}
+
 TEST_F(TrainerLoopTest, ReplayIsAskedForWithoutRecordsThatNobodyWouldRead) {
   for (const double repeat_drift_max : {0.0, 0.5}) {
     TrainerOptions options;
@@ -301,6 +334,7 @@ TEST_F(TrainerLoopTest, AReplayedAnswerWhoseLossIsNotFiniteIsLeftOutAndNobodyEls
     leases.push_back(lease.lease_id);
   };
   send_replay();
+  CapturedLog log;
   int asked = 0;
   std::set<uint64_t> released;
   link_.on_send = [&](const v1::TrainerMessage& message) {
@@ -310,6 +344,9 @@ TEST_F(TrainerLoopTest, AReplayedAnswerWhoseLossIsNotFiniteIsLeftOutAndNobodyEls
   RunTurns();
   EXPECT_EQ(state_->step(), 0);
   EXPECT_EQ(asked, 1) << "for other replay: the feedback is not alone";
+  EXPECT_THAT(log.Take(), ElementsAre(HasSubstr("of 2 items is not finite: step 1 is skipped"),
+                                      "E replayed completion cmpl-2 revision 0 is left out: its "
+                                      "loss is not finite"));
   send_replay();  // The same answer again.
   RunTurns();
   EXPECT_GE(state_->step(), 1);
@@ -340,6 +377,7 @@ class StalePageTest : public TrainerLoopTest, public testing::WithParamInterface
 
 // I9, also for layers that no adapter trains: the responses' forward reads their K/V.
 TEST_P(StalePageTest, AStepIsVoidWhenAPageOfTheLayerChangesUnderIt) {
+  CapturedLog log;
   const RecordDescriptor lease = SendItemWithRecord();
   bool overwritten = false;
   link_.on_send = [&](const v1::TrainerMessage& message) {
@@ -355,6 +393,8 @@ TEST_P(StalePageTest, AStepIsVoidWhenAPageOfTheLayerChangesUnderIt) {
   }
   EXPECT_EQ(state_->step(), 0);
   EXPECT_EQ(state_->pass_book().Get("fb-1").passes, 0) << "it was committed";
+  EXPECT_THAT(log.Take(),
+              Contains(HasSubstr("feedback fb-1 on completion cmpl-1 revision 0: record 1: ")));
   link_.script.emplace_back().mutable_replay_batch();
   RunTurns();  // Without the record.
   EXPECT_GE(state_->pass_book().Get("fb-1").passes, 1);

@@ -132,6 +132,7 @@ absl::Status TrainerLoop::OnItem(const v1::FeedbackItem& message) {
     ReleaseAll(twice);
   }
   for (PooledItem& item : superseded) {
+    LOG(INFO) << ItemLogId(item.item) << " is superseded by feedback " << id;
     ReleaseAll(item);
     parts_.state->MarkDone(item.item.item_id);
   }
@@ -144,7 +145,7 @@ void TrainerLoop::OnReplayBatch(const v1::ReplayBatch& batch) {
     absl::StatusOr<TrainingItem> item =
         ParseItem(message, parts_.attachment->model().config(), base_);
     if (!item.ok()) {
-      LOG(WARNING) << "replay: " << item.status();
+      LOG(WARNING) << "replayed completion " << message.completion_id() << ": " << item.status();
       PooledItem refused = PooledItemOf(TrainingItem(), message);
       ReleaseAll(refused);
       continue;
@@ -309,6 +310,7 @@ absl::Status TrainerLoop::OnPublishResult(const v1::PublishResult& result) {
   }
   if (result.accepted()) {
     const RevisionName revision = NameOf(result.revision());
+    LOG(INFO) << "publish " << result.request_id() << " is revision " << revision.number;
     parts_.state->OnPublished(revision, publishing_->lineage);
     parts_.state->pass_book().Forget(publishing_->settled);
     published_digest_ = revision.digest;
@@ -317,7 +319,8 @@ absl::Status TrainerLoop::OnPublishResult(const v1::PublishResult& result) {
     revisions_->KeepOnly(parts_.state->drift().marks());
     KILL_POINT("trainer.publish_accepted");
   } else {
-    LOG(WARNING) << "publish refused: " << result.reason();
+    LOG(WARNING) << "publish " << result.request_id() << " on revision " << parts_.state->parent()
+                 << " was refused: " << result.reason();
     unpublished_ = true;  // Again after the interval.
     std::error_code error;
     std::filesystem::remove_all(

@@ -57,7 +57,8 @@ absl::Status TrainerLoop::RunBatch(std::vector<PooledItem*> batch, size_t feedba
   for (PooledItem* item : batch) ReleaseAll(*item);
   if (stale) {
     // I9: nothing computed from a lease that did not hold is committed. The items stay, without it.
-    LOG(ERROR) << "a leased page changed under a step: the step is dropped";
+    LOG(ERROR) << "a leased page changed under step " << parts_.state->step() + 1
+               << ": it is dropped";
     return absl::OkStatus();
   }
   if (!options_.dump_gradients.empty()) RETURN_IF_ERROR(DumpStep(batch, sources));
@@ -81,7 +82,8 @@ absl::Status TrainerLoop::RunBatch(std::vector<PooledItem*> batch, size_t feedba
 // tried again with other replay.
 void TrainerLoop::OnNotFinite(const std::vector<PooledItem*>& batch, size_t feedback_items,
                               const StepOutcome& outcome) {
-  LOG(ERROR) << "the gradient of " << batch.size() << " items is not finite: the step is skipped";
+  LOG(ERROR) << "the gradient of " << batch.size() << " items is not finite: step "
+             << parts_.state->step() + 1 << " is skipped";
   if (RefuseReplay(batch, feedback_items, outcome)) return;
   if (!batch[0]->alone) {
     for (size_t i = 0; i < feedback_items; ++i) {
@@ -91,7 +93,10 @@ void TrainerLoop::OnNotFinite(const std::vector<PooledItem*>& batch, size_t feed
     return;
   }
   const std::string id = batch[0]->item.item_id;
-  LOG(ERROR) << id << ": quarantined, its own gradient is not finite";
+  LOG(ERROR)
+      << ItemLogId(batch[0]->item)
+      << " is quarantined: its own gradient is not finite at weights that go on from revision "
+      << parts_.state->parent();
   parts_.state->Quarantine(id);
   pool_.Remove(id);
   unpublished_ = true;  // The next progress tells the server.
@@ -101,17 +106,19 @@ void TrainerLoop::OnNotFinite(const std::vector<PooledItem*>& batch, size_t feed
 // are none. None are blamed when the feedback's is not finite either: then it may be the weights.
 bool TrainerLoop::RefuseReplay(const std::vector<PooledItem*>& batch, size_t feedback_items,
                                const StepOutcome& outcome) {
-  std::vector<std::string> culprits;
+  std::vector<const TrainingItem*> culprits;
   for (size_t i = 0; i < batch.size(); ++i) {
     if (std::isfinite(outcome.item_loss[i])) continue;
     if (i < feedback_items) return false;
-    culprits.push_back(batch[i]->item.item_id);
+    culprits.push_back(&batch[i]->item);
   }
   if (culprits.empty() || refused_replay_.size() + culprits.size() > kRefusedReplayMax) {
     return false;
   }
-  for (const std::string& id : culprits) LOG(ERROR) << id << ": replayed, its loss is not finite";
-  refused_replay_.insert(culprits.begin(), culprits.end());
+  for (const TrainingItem* item : culprits) {
+    LOG(ERROR) << ItemLogId(*item) << " is left out: its loss is not finite";
+    refused_replay_.insert(item->item_id);
+  }
   return true;
 }
 
@@ -145,8 +152,8 @@ TrainerLoop::Source TrainerLoop::SourceOf(PooledItem& item) {
       MapServedRecord(parts_.attachment->reader(), *item.lease, parts_.attachment->layout(),
                       item.item.prompt_rows(), item.item.response_rows());
   if (!adapter.ok() || !record.ok()) {
-    LOG(ERROR) << item.item.item_id << ": the record is not used: " << adapter.status() << " "
-               << record.status();
+    LOG(ERROR) << ItemLogId(item.item) << ": record " << item.lease->record_id
+               << " is not used: " << adapter.status() << " " << record.status();
     ReleaseAll(item);
     return source;
   }
@@ -164,7 +171,7 @@ void TrainerLoop::ReleaseLayer(const std::vector<PooledItem*>& batch,
     const RecordDescriptor& lease = *batch[i]->lease;
     const absl::Status status = parts_.attachment->reader().CheckGenerations(lease, layer);
     if (!status.ok()) {
-      LOG(ERROR) << batch[i]->item.item_id << ": " << status;
+      LOG(ERROR) << ItemLogId(batch[i]->item) << ": record " << lease.record_id << ": " << status;
       stale = true;
     }
     v1::TrainerMessage message;
@@ -189,6 +196,10 @@ void TrainerLoop::AfterPass(const std::vector<PooledItem*>& batch, size_t feedba
     pool_.Passed(item, parts_.clock->MonotonicUs());
     const bool done =
         item.passes >= options_.passes_max || outcome.item_loss[i] < options_.done_loss;
+    VLOG(1) << ItemLogId(item.item) << " made pass " << item.passes << " at step "
+            << parts_.state->step() << " on revision " << parts_.state->parent() << ", loss "
+            << outcome.item_loss[i] << (sources[i].served ? ", over its record" : "")
+            << (done ? ", and is done" : "");
     parts_.state->AddPass(id, done);
     if (done) pool_.Remove(id);
   }

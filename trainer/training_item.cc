@@ -23,11 +23,18 @@ absl::Status CheckTokens(absl::string_view field, const std::vector<int32_t>& to
 
 }  // namespace
 
+std::string ItemLogId(const TrainingItem& item) {
+  std::string id = item.replay ? "replayed " : "";
+  if (item.item_id != item.completion_id) absl::StrAppend(&id, "feedback ", item.item_id, " on ");
+  absl::StrAppend(&id, "completion ", item.completion_id, " revision ", item.behaviour.number);
+  return id;
+}
+
 absl::StatusOr<TrainingItem> ParseItem(const v1::FeedbackItem& message, const ModelConfig& model,
                                        const v1::Base& base) {
   if (message.item_id().empty()) return absl::InvalidArgumentError("item_id: empty");
   if (message.kind() != v1::ITEM_KIND_FEEDBACK && message.kind() != v1::ITEM_KIND_REPLAY) {
-    return absl::InvalidArgumentError(absl::StrCat("kind: ", message.kind()));
+    return absl::InvalidArgumentError(absl::StrCat(message.item_id(), ": kind: ", message.kind()));
   }
   if (message.base().base_digest() != base.base_digest() ||
       message.base().tokenizer_digest() != base.tokenizer_digest()) {
@@ -45,8 +52,9 @@ absl::StatusOr<TrainingItem> ParseItem(const v1::FeedbackItem& message, const Mo
   item.response_tokens.assign(message.response_tokens().begin(), message.response_tokens().end());
   item.behaviour_log_probs.assign(message.behaviour_log_probs().begin(),
                                   message.behaviour_log_probs().end());
-  RETURN_IF_ERROR(CheckTokens("prompt_tokens", item.prompt_tokens, model.vocab));
-  RETURN_IF_ERROR(CheckTokens("response_tokens", item.response_tokens, model.vocab));
+  RETURN_IF_ERROR(CheckTokens(item.item_id + ": prompt_tokens", item.prompt_tokens, model.vocab));
+  RETURN_IF_ERROR(
+      CheckTokens(item.item_id + ": response_tokens", item.response_tokens, model.vocab));
   if (item.prompt_rows() + item.response_rows() + 1 > model.context) {
     return absl::InvalidArgumentError(absl::StrCat(message.item_id(), ": ",
                                                    item.prompt_rows() + item.response_rows() + 1,

@@ -35,8 +35,12 @@ struct TrainingItem {
   int64_t response_rows() const { return static_cast<int64_t>(response_tokens.size()) - 1; }
 };
 
-// InvalidArgument naming the field: empty or too long for the context, tokens outside the
-// vocabulary, another base or tokenizer. What the server sends is checked like any other input.
+// Of an item, for the log: "feedback fb-... on completion cmpl-... revision 3", or "replayed
+// completion cmpl-... revision 3". The revision is that of the answer. Pure.
+std::string ItemLogId(const TrainingItem& item);
+
+// InvalidArgument naming the item and the field: empty or too long for the context, tokens outside
+// the vocabulary, another base or tokenizer. What the server sends is checked like any other input.
 absl::StatusOr<TrainingItem> ParseItem(const v1::FeedbackItem& message, const ModelConfig& model,
                                        const v1::Base& base);
 

@@ -11,6 +11,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 class TrainingItemTest : public testing::Test {
  protected:
@@ -68,7 +69,19 @@ TEST_F(TrainingItemTest, ExactlyTheContextFits) {
   EXPECT_FALSE(Parse(message).ok());
 }
 
-TEST_F(TrainingItemTest, EachErrorNamesItsField) {
+TEST_F(TrainingItemTest, TheLogNamesFeedbackAndReplayWithTheirCompletionAndRevision) {
+  TrainingItem item;
+  item.item_id = "fb-1";
+  item.completion_id = "cmpl-1";
+  item.behaviour.number = 3;
+  EXPECT_EQ(ItemLogId(item), "feedback fb-1 on completion cmpl-1 revision 3");
+  item.replay = true;
+  EXPECT_EQ(ItemLogId(item), "replayed feedback fb-1 on completion cmpl-1 revision 3");
+  item.item_id = "cmpl-1";
+  EXPECT_EQ(ItemLogId(item), "replayed completion cmpl-1 revision 3");
+}
+
+TEST_F(TrainingItemTest, EachErrorNamesItsItemAndItsField) {
   struct Case {
     const char* names;
     std::function<void(v1::FeedbackItem&)> spoil;
@@ -92,6 +105,7 @@ TEST_F(TrainingItemTest, EachErrorNamesItsField) {
     const absl::Status status = Parse(message).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.names;
     EXPECT_THAT(std::string(status.message()), HasSubstr(c.names));
+    EXPECT_THAT(std::string(status.message()), StartsWith(message.item_id())) << c.names;
   }
 }
 
