@@ -1,6 +1,7 @@
 #include "model/config.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
@@ -163,6 +164,16 @@ absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text, absl::strin
   return ReadConfig(JsonNode(&document, absl::StrCat(name, ":")));
 }
 
+absl::Status ParseGenerationConfig(absl::string_view text, absl::string_view name,
+                                   ModelConfig& config) {
+  ASSIGN_OR_RETURN(const nlohmann::json document, ParseJson(text, name));
+  const JsonNode node(&document, absl::StrCat(name, ":"));
+  RETURN_IF_ERROR(node.ExpectObject());
+  ASSIGN_OR_RETURN(std::vector<int32_t> eos_ids, ReadEosIds(node, config.vocab));
+  if (!eos_ids.empty()) config.eos_ids = std::move(eos_ids);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ModelConfig> LoadModelConfig(const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/config.json");
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kConfigBytesMax));
@@ -172,11 +183,7 @@ absl::StatusOr<ModelConfig> LoadModelConfig(const std::string& directory) {
   const absl::StatusOr<std::string> generation_text = ReadFile(generation_path, kConfigBytesMax);
   if (absl::IsNotFound(generation_text.status())) return config;
   RETURN_IF_ERROR(generation_text.status());
-  ASSIGN_OR_RETURN(const nlohmann::json generation, ParseJson(*generation_text, generation_path));
-  const JsonNode node(&generation, generation_path + ":");
-  RETURN_IF_ERROR(node.ExpectObject());
-  ASSIGN_OR_RETURN(std::vector<int32_t> eos_ids, ReadEosIds(node, config.vocab));
-  if (!eos_ids.empty()) config.eos_ids = std::move(eos_ids);
+  RETURN_IF_ERROR(ParseGenerationConfig(*generation_text, generation_path, config));
   return config;
 }
 

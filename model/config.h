@@ -45,8 +45,12 @@ struct ModelConfig {
 // do.
 absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text, absl::string_view name);
 
-// Reads <directory>/config.json and, where it exists, generation_config.json, whose
-// eos_token_id counts.
+// What a generation_config.json's text adds to `config`: its eos_token_id counts, where it has one.
+// Errors likewise.
+absl::Status ParseGenerationConfig(absl::string_view text, absl::string_view name,
+                                   ModelConfig& config);
+
+// Reads <directory>/config.json and, where it exists, generation_config.json.
 absl::StatusOr<ModelConfig> LoadModelConfig(const std::string& directory);
 
 }  // namespace alchemist
