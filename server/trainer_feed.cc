@@ -1,6 +1,7 @@
 #include "server/trainer_feed.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -16,6 +17,8 @@ namespace {
 constexpr int64_t kFetchRetryUs = 1'000'000;  // After the log failed.
 constexpr int64_t kFetchMax = 64;             // Items of one read of the log.
 constexpr int64_t kReplayPerCorrection = 4;   // Items of a ReplayBatch for each correction in it.
+// Of one progress message. More is no honest count, and sums of such might overflow.
+constexpr int64_t kTokensRunMax = int64_t{1} << 40;
 
 bool SameSecret(const std::string& got, const std::array<uint8_t, 16>& wanted) {
   if (got.size() != wanted.size()) return false;
@@ -24,6 +27,16 @@ bool SameSecret(const std::string& got, const std::array<uint8_t, 16>& wanted) {
     difference |= static_cast<uint8_t>(got[i]) ^ wanted[i];
   }
   return difference == 0;
+}
+
+bool AreCounts(const v1::TokensRun& t) {
+  const int64_t counts[] = {t.first_pass_prompt_reused(), t.first_pass_prompt_recomputed(),
+                            t.first_pass_beyond_drift(),  t.later_pass_reused(),
+                            t.later_pass_recomputed(),    t.replay_reused(),
+                            t.replay_recomputed(),        t.response_run(),
+                            t.response_reused()};
+  return std::all_of(std::begin(counts), std::end(counts),
+                     [](int64_t count) { return count >= 0 && count <= kTokensRunMax; });
 }
 
 // Raises each count to what `lineage` says.
@@ -424,6 +437,7 @@ void TrainerFeed::RetireRevisions() {
 }
 
 void TrainerFeed::OnProgress(const v1::Progress& progress) {
+  if (!AreCounts(progress.tokens())) return Fail("progress with token counts that cannot be");
   AddTokens(progress.tokens());
   steps_ = progress.step();
   StepRow row;

@@ -558,5 +558,22 @@ TEST_F(TrainerFeedTest, ProgressIsLogged) {
   EXPECT_EQ(feed_->tokens().response_run(), 17);
 }
 
+TEST_F(TrainerFeedTest, TokenCountsThatCannotBeEndTheSession) {
+  uint64_t epoch = 5;
+  for (const int64_t count : {int64_t{-1}, (int64_t{1} << 40) + 1, INT64_MAX}) {
+    Activate(++epoch);
+    v1::TrainerMessage message = Message(epoch);
+    message.mutable_progress()->mutable_tokens()->set_replay_reused(count);
+    feed_->OnMessage(epoch, message);
+    Settle();
+    EXPECT_FALSE(feed_->active()) << count;
+    EXPECT_EQ(feed_->tokens().replay_reused(), 0);
+    AttachEvent exited;
+    exited.kind = AttachEvent::Kind::kExited;
+    exited.session_epoch = epoch;
+    feed_->OnAttachEvent(exited);
+  }
+}
+
 }  // namespace
 }  // namespace alchemist
