@@ -4,9 +4,11 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/impl/service_type.h>
 #include <grpcpp/support/server_interceptor.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,6 +33,7 @@
 #include "server/link_service.h"
 #include "server/metrics_exposer.h"
 #include "server/model_service.h"
+#include "server/parse_error_service.h"
 #include "server/running_calls.h"
 #include "server/server_runtime.h"
 #include "server/server_status.h"
@@ -90,7 +93,13 @@ constexpr int kMessageBytesMax = 4 << 20;
 // feedback.
 constexpr int kLinkMessageBytesMax = 512 << 20;
 constexpr int64_t kSecondUs = 1'000'000;
-constexpr int kGrpcThreadsMax = 64;  // Completions take none.
+constexpr int kGrpcThreadsMax = 64;         // Completions take none.
+constexpr int kMetadataBytesMax = 8 << 10;  // Of a call.
+// A connection has so long to begin: an honest client's first bytes come with it.
+constexpr int kConnectionBeginMs = 5'000;
+// What is freed of this size goes back to the system at once. By default malloc raises it to the
+// largest message that came, and keeps that much for every thread that has parsed such a one.
+constexpr int kMallocKeptBytesMax = 1 << 20;
 
 absl::StatusOr<LoraConfig> AdapterConfigFromFlags() {
   LoraConfig config;
@@ -223,14 +232,17 @@ absl::StatusOr<Listeners> Listen(ServerRuntime& runtime, const ServerOptions& op
   LimitServer(clients, kMessageBytesMax);
   clients.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // Two servers on one port is a mistake.
   clients.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 100);
+  clients.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
+  clients.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kConnectionBeginMs);
   clients.AddListeningPort(absl::GetFlag(FLAGS_listen_address), grpc::InsecureServerCredentials(),
                            &listeners.port);
   for (const std::unique_ptr<grpc::Service>& service : services) {
     clients.RegisterService(service.get());
   }
-  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> counters;
-  counters.push_back(MakeCallCounter(listeners.calls.get()));
-  clients.experimental().SetInterceptorCreators(std::move(counters));
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  interceptors.push_back(MakeCallCounter(listeners.calls.get()));
+  interceptors.push_back(MakeParseErrorStatus());
+  clients.experimental().SetInterceptorCreators(std::move(interceptors));
   listeners.clients = clients.BuildAndStart();
   if (listeners.clients == nullptr || listeners.port == 0) {
     return absl::UnavailableError(
@@ -286,6 +298,15 @@ sigset_t BlockSignals() {
   return set;
 }
 
+// To what the system allows. gRPC 1.51 never listens again once accepting a connection has failed
+// for lack of a descriptor.
+void RaiseDescriptorLimit() {
+  rlimit limit = {};
+  PCHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) PLOG(WARNING) << "descriptors: " << limit.rlim_max;
+}
+
 // Waits until no call runs, for `timeout_us`, or until a second signal.
 void DrainCalls(const sigset_t& signals, int64_t timeout_us, RunningCalls& calls) {
   std::thread second([&] {
@@ -300,6 +321,8 @@ void DrainCalls(const sigset_t& signals, int64_t timeout_us, RunningCalls& calls
 
 absl::Status Serve(const ServerOptions& options) {
   const sigset_t signals = BlockSignals();
+  mallopt(M_MMAP_THRESHOLD, kMallocKeptBytesMax);
+  RaiseDescriptorLimit();
   ASSIGN_OR_RETURN(std::unique_ptr<ServerRuntime> runtime, ServerRuntime::Start(options));
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
