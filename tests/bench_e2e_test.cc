@@ -85,14 +85,21 @@ TEST_P(BenchCaseTest, ReportsItsRowsAsATableAndAsJson) {
 
 INSTANTIATE_TEST_SUITE_P(
     Benchmarks, BenchCaseTest,
-    ::testing::Values(Case{"serve", {"prefill_512_of_matmul_peak", "decode_1_of_read_bandwidth"}},
-                      Case{"reuse",
-                           {"sharegpt_prefill_ratio", "sharegpt_prefill_of_ceiling",
-                            "step_of_matmul_peak", "forward_over_backward_rate",
-                            "gradient_bits_equal"}},
-                      Case{"record_overhead", {"ttft_p50_ratio"}},
-                      Case{"interference", {"step_p95_ratio_30", "training_share_30"}},
-                      Case{"memory", {"weight_pss_ratio"}}),
+    ::testing::Values(
+        Case{"serve",
+             {"prefill_128_of_matmul_peak", "prefill_512_of_matmul_peak",
+              "prefill_1024_of_matmul_peak", "prefill_4096_over_512", "prefix_hit_ttft_ratio",
+              "decode_1_of_read_bandwidth", "decode_8_over_1", "step_p95_beside_prefill_ratio_4",
+              "step_p95_beside_prefill_ratio_8", "step_p95_beside_prefill_ratio_16",
+              "step_p95_beside_prefill_ratio_32", "step_p95_beside_prefill_ratio_64",
+              "step_p95_beside_prefill_ratio_128", "step_p95_beside_prefill_ratio_256",
+              "step_p95_beside_prefill_ratio"}},
+        Case{"reuse",
+             {"sharegpt_prefill_ratio", "sharegpt_prefill_of_ceiling", "step_of_matmul_peak",
+              "forward_over_backward_rate", "gradient_bits_equal"}},
+        Case{"record_overhead", {"ttft_p50_ratio"}},
+        Case{"interference", {"step_p95_ratio_30", "training_share_30"}},
+        Case{"memory", {"weight_pss_ratio"}}),
     [](const auto& info) { return info.param.benchmark; });
 
 TEST_F(BenchE2eTest, WithoutDataWhatNeedsItSaysSo) {
