@@ -13,8 +13,10 @@
 namespace alchemist {
 namespace {
 
-// Decode rows have their keys cut, at absolute positions: a long prefix is work for all threads.
+// Keys are cut at absolute positions, so that a long prefix is work for all threads: of decode
+// rows, of which there is one in a tile, into smaller parts.
 constexpr int64_t kKeysPerDecodeTile = 4 * kKeysPerBlock;
+constexpr int64_t kKeysPerTile = 32 * kKeysPerBlock;
 
 // Adjacent query rows of one span, for one kv head, and keys that some of them see.
 struct Tile {
@@ -35,37 +37,18 @@ struct Softmax {
   float *out, *max, *sum;  // As ForwardRows has them.
 };
 
-std::vector<Tile> CutIntoTiles(const AttentionShape& shape, absl::Span<const AttentionSpan> spans) {
-  const int64_t rows_per_tile = AttentionRowsPerTile(shape);
+// Those of the same rows and kv head come one after the other, by their keys.
+std::vector<Tile> CutIntoTiles(const AttentionShape& shape, absl::Span<const AttentionSpan> spans,
+                               int64_t rows_per_tile, int64_t keys_per_tile) {
   std::vector<Tile> tiles;
   for (const AttentionSpan& span : spans) {
     const int64_t rows = static_cast<int64_t>(span.positions.size());
     for (int64_t first = 0; first < rows; first += rows_per_tile) {
       const int64_t count = std::min(rows_per_tile, rows - first);
-      const int64_t end_key = span.positions[first + count - 1] + 1;
+      const int64_t end = span.positions[first + count - 1] + 1;
       for (int64_t kv_head = 0; kv_head < shape.kv_heads; ++kv_head) {
-        tiles.push_back({&span, first, count, kv_head, 0, end_key});
-      }
-    }
-  }
-  return tiles;
-}
-
-// Those of one row and kv head come one after the other.
-std::vector<Tile> CutIntoDecodeTiles(const AttentionShape& shape,
-                                     absl::Span<const AttentionSpan> spans) {
-  std::vector<Tile> tiles;
-  int64_t count = 0;
-  for (const AttentionSpan& span : spans) {
-    for (const int32_t position : span.positions) count += position / kKeysPerDecodeTile + 1;
-  }
-  tiles.reserve(count * shape.kv_heads);
-  for (const AttentionSpan& span : spans) {
-    for (int64_t row = 0; row < static_cast<int64_t>(span.positions.size()); ++row) {
-      const int64_t end = span.positions[row] + 1;
-      for (int64_t kv_head = 0; kv_head < shape.kv_heads; ++kv_head) {
-        for (int64_t key = 0; key < end; key += kKeysPerDecodeTile) {
-          tiles.push_back({&span, row, 1, kv_head, key, std::min(key + kKeysPerDecodeTile, end)});
+        for (int64_t key = 0; key < end; key += keys_per_tile) {
+          tiles.push_back({&span, first, count, kv_head, key, std::min(key + keys_per_tile, end)});
         }
       }
     }
@@ -118,7 +101,8 @@ void RunTile(const AttentionShape& shape, const Tile& tile, ConstTensorView q, S
   }
 }
 
-// softmax: over its keys and then those of `next`.
+// softmax: over its keys and then those of `next`. A row-head that sees none of those keeps its
+// bits.
 void Join(int64_t row_heads, int64_t width, const Softmax& next, Softmax softmax) {
   for (int64_t r = 0; r < row_heads; ++r) {
     const float max = std::max(softmax.max[r], next.max[r]);
@@ -149,46 +133,41 @@ void StoreTile(const AttentionShape& shape, const Tile& tile, const Softmax& sof
   }
 }
 
-// One call's decode rows. Joining is on the calling thread: a hundredth of one thread's work.
-template <typename T>
-void ForwardDecode(const AttentionShape& shape, const std::vector<Tile>& tiles, ConstTensorView q,
-                   TensorView out, TensorView lse, Stream& stream) {
-  thread_local Scratch<float> scratch;
-  const int64_t group = shape.heads / shape.kv_heads;
-  const int64_t floats = Softmax::Floats(group, shape.head_dim);
-  float* const memory = scratch.Get(floats * static_cast<int64_t>(tiles.size()));
-  const auto softmax_of = [&](size_t i) {
-    return Softmax(memory + floats * static_cast<int64_t>(i), group, shape.head_dim);
-  };
-  stream.pool().ParallelFor(static_cast<int64_t>(tiles.size()),
-                            [&](int64_t i) { RunTile<T>(shape, tiles[i], q, softmax_of(i)); });
-  for (size_t i = 0; i < tiles.size();) {
-    const size_t first = i;
-    for (++i; i < tiles.size() && tiles[i].first_key > 0; ++i) {
-      Join(group, shape.head_dim, softmax_of(i), softmax_of(first));
-    }
-    StoreTile<T>(shape, tiles[first], softmax_of(first), out, lse);
-  }
-}
-
 }  // namespace
 
 template <typename T>
 void AttentionForwardCpu(const AttentionShape& shape, absl::Span<const AttentionSpan> spans,
                          ConstTensorView q, TensorView out, TensorView lse, RowPhase phase,
                          Stream& stream) {
-  if (phase == RowPhase::kDecode) {
-    return ForwardDecode<T>(shape, CutIntoDecodeTiles(shape, spans), q, out, lse, stream);
+  thread_local Scratch<float> scratch;
+  const bool decode = phase == RowPhase::kDecode;
+  const int64_t rows_per_tile = decode ? 1 : AttentionRowsPerTile(shape);
+  const std::vector<Tile> tiles =
+      CutIntoTiles(shape, spans, rows_per_tile, decode ? kKeysPerDecodeTile : kKeysPerTile);
+  const int64_t row_heads = rows_per_tile * (shape.heads / shape.kv_heads);
+  const int64_t floats = Softmax::Floats(row_heads, shape.head_dim);
+  float* const memory = scratch.Get(floats * static_cast<int64_t>(tiles.size()));
+  const auto softmax_of = [&](size_t i) {
+    return Softmax(memory + floats * static_cast<int64_t>(i), row_heads, shape.head_dim);
+  };
+  std::vector<size_t> firsts;  // Of the tiles of the same rows and kv head.
+  for (size_t i = 0; i < tiles.size(); ++i) {
+    if (tiles[i].first_key == 0) firsts.push_back(i);
   }
-  const std::vector<Tile> tiles = CutIntoTiles(shape, spans);
-  stream.pool().ParallelFor(static_cast<int64_t>(tiles.size()), [&](int64_t i) {
-    thread_local Scratch<float> scratch;
-    const int64_t row_heads = tiles[i].rows * (shape.heads / shape.kv_heads);
-    const Softmax softmax(scratch.Get(Softmax::Floats(row_heads, shape.head_dim)), row_heads,
-                          shape.head_dim);
-    RunTile<T>(shape, tiles[i], q, softmax);
-    StoreTile<T>(shape, tiles[i], softmax, out, lse);
-  });
+  stream.pool().ParallelFor(static_cast<int64_t>(tiles.size()),
+                            [&](int64_t i) { RunTile<T>(shape, tiles[i], q, softmax_of(i)); });
+  const auto join = [&](int64_t i) {
+    const size_t first = firsts[i];
+    const int64_t count = tiles[first].rows * (shape.heads / shape.kv_heads);
+    for (size_t next = first + 1; next < tiles.size() && tiles[next].first_key > 0; ++next) {
+      Join(count, shape.head_dim, softmax_of(next), softmax_of(first));
+    }
+    StoreTile<T>(shape, tiles[first], softmax_of(first), out, lse);
+  };
+  const int64_t joins = static_cast<int64_t>(firsts.size());
+  if (!decode) return stream.pool().ParallelFor(joins, join);
+  // A hundredth of one thread's work: less than waking another one.
+  for (int64_t i = 0; i < joins; ++i) join(i);
 }
 
 template void AttentionForwardCpu<float>(const AttentionShape&, absl::Span<const AttentionSpan>,

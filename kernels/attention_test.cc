@@ -40,9 +40,11 @@ struct Case {
 };
 // Groups of 1, 2, 3 and 8 heads; one decode row, a whole prompt, a chunk after a prefix; ends in,
 // at and after a block of 32 keys and a key tile of 128.
-constexpr Case kCases[] = {{3, 3, 16, 1, 1},   {4, 2, 32, 64, 64},  {9, 3, 64, 161, 70},
-                           {8, 1, 128, 97, 1}, {6, 2, 24, 129, 50}, {2, 1, 8, 300, 290}};
-constexpr Case kInvarianceCase = {6, 2, 16, 512, 512};
+constexpr Case kCases[] = {{3, 3, 16, 1, 1},     {4, 2, 32, 64, 64},  {9, 3, 64, 161, 70},
+                           {8, 1, 128, 97, 1},   {6, 2, 24, 129, 50}, {2, 1, 8, 300, 290},
+                           {2, 1, 16, 1100, 100}};
+// A whole prompt, and rows before and after the border of two key tiles of 1,024.
+constexpr Case kInvarianceCases[] = {{6, 2, 16, 512, 512}, {2, 1, 16, 1100, 150}};
 constexpr RowPhase kPhases[] = {RowPhase::kPrefill, RowPhase::kDecode};
 
 // One sequence: its rows' q, its K and V as one run, and what the backward pass starts from.
@@ -236,26 +238,30 @@ TEST_P(AttentionTest, IsAsExactAsThePlainLoops) {
 }
 
 // K/V as one run, in pages of 32, and cut anywhere.
-const std::vector<int64_t> kKvCuts[] = {
-    {512},
-    {32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448, 480, 512},
-    {1, 30, 33, 95, 96, 127, 140, 170, 300, 512}};
+std::vector<std::vector<int64_t>> KvCuts(int64_t keys) {
+  std::vector<int64_t> pages;
+  for (int64_t end = 32; end < keys; end += 32) pages.push_back(end);
+  pages.push_back(keys);
+  return {{keys}, pages, {1, 30, 33, 95, 96, 127, 140, 170, 300, keys}};
+}
 
 TEST_P(AttentionTest, AForwardRowDependsOnItsQPhaseAndTheKeysBeforeItOnly) {
   WorkerPool pool({.threads = 1});
   Stream stream(&pool);
-  const Problem problem(kInvarianceCase, GetParam());
-  for (const RowPhase phase : kPhases) {
-    Outputs whole(problem);
-    Forward(problem, {0, problem.c.rows}, kKvCuts[0], &whole, stream, phase);
-    ForEachCut(problem.c.rows, [&](const std::vector<RowCut>& cut, Stream& stream) {
-      for (const std::vector<int64_t>& kv_ends : kKvCuts) {
-        Outputs outputs(problem);
-        for (const RowCut& rows : cut) Forward(problem, rows, kv_ends, &outputs, stream, phase);
-        ExpectSameBits("out", outputs.out.values(), whole.out.values());
-        ExpectSameBits("lse", outputs.lse.values(), whole.lse.values());
-      }
-    });
+  for (const Case& c : kInvarianceCases) {
+    const Problem problem(c, GetParam());
+    for (const RowPhase phase : kPhases) {
+      Outputs whole(problem);
+      Forward(problem, {0, c.rows}, {c.keys}, &whole, stream, phase);
+      ForEachCut(c.rows, [&](const std::vector<RowCut>& cut, Stream& stream) {
+        for (const std::vector<int64_t>& kv_ends : KvCuts(c.keys)) {
+          Outputs outputs(problem);
+          for (const RowCut& rows : cut) Forward(problem, rows, kv_ends, &outputs, stream, phase);
+          ExpectSameBits("out", outputs.out.values(), whole.out.values());
+          ExpectSameBits("lse", outputs.lse.values(), whole.lse.values());
+        }
+      });
+    }
   }
 }
 
@@ -286,13 +292,13 @@ TEST(AttentionSpanTest, SpansOfOneCallDoNotTouchEachOther) {
 TEST_P(AttentionTest, AnyCutOfTheBackwardPassMakesTheSameBits) {
   WorkerPool pool({.threads = 1});
   Stream stream(&pool);
-  const Problem problem(kInvarianceCase, GetParam());
+  const Problem problem(kInvarianceCases[0], GetParam());
   Outputs outputs(problem);
-  Forward(problem, {0, problem.c.rows}, kKvCuts[0], &outputs, stream);
+  Forward(problem, {0, problem.c.rows}, KvCuts(problem.c.keys)[0], &outputs, stream);
   Gradients whole(problem.c);
-  Backward(problem, outputs, {0, problem.c.rows}, kKvCuts[0], &whole, stream);
+  Backward(problem, outputs, {0, problem.c.rows}, KvCuts(problem.c.keys)[0], &whole, stream);
   ForEachCut(problem.c.rows, [&](const std::vector<RowCut>& cut, Stream& stream) {
-    for (const std::vector<int64_t>& kv_ends : kKvCuts) {
+    for (const std::vector<int64_t>& kv_ends : KvCuts(problem.c.keys)) {
       Gradients gradients(problem.c);
       for (const RowCut& rows : cut) {
         Backward(problem, outputs, rows, kv_ends, &gradients, stream);
@@ -359,17 +365,17 @@ TEST(AttentionSpanTest, SpansOnACommonPrefixAreTakenInOrder) {
 TEST(AttentionSpanTest, PositionsMayHaveGaps) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
-  const Problem problem(kInvarianceCase);
+  const Problem problem(kInvarianceCases[0]);
   const std::vector<int32_t> positions = {3, 31, 32, 100, 101, 102, 168, 411};
   TestMatrix q(positions.size(), problem.q.width());
   for (size_t t = 0; t < positions.size(); ++t) {
     std::copy_n(problem.q.Row(positions[t]), q.width(), q.Row(t));
   }
   TestMatrix out(positions.size(), q.width()), lse(positions.size(), problem.c.heads);
-  const std::vector<KvRun> runs = CutKv(problem, problem.c.keys, kKvCuts[1]);
+  const std::vector<KvRun> runs = CutKv(problem, problem.c.keys, KvCuts(problem.c.keys)[1]);
   for (const RowPhase phase : kPhases) {
     Outputs whole(problem);
-    Forward(problem, {0, problem.c.rows}, kKvCuts[0], &whole, stream, phase);
+    Forward(problem, {0, problem.c.rows}, KvCuts(problem.c.keys)[0], &whole, stream, phase);
     AttentionForward(problem.c.shape(), {{0, positions, runs}}, q.view(), out.view(), lse.view(),
                      phase, stream);
     for (size_t t = 0; t < positions.size(); ++t) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <thread>
@@ -182,6 +183,40 @@ void RegisterAttention(Operands<T>& o, Stream& stream, double flops, double byte
          });
 }
 
+// A chunk of 16 rows at the end of a long prompt whose K/V lie in pages, as cold as those of a
+// model with thirty layers.
+constexpr int64_t kPagedLayers = 30, kPagedKeys = 4096, kPagedRows = 16, kPage = 32;
+
+template <typename T>
+struct Paged {
+  MatrixOf<T> pages{kPagedLayers * kPagedKeys * 2, 192}, q{kPagedRows, 576}, out{kPagedRows, 576};
+  Matrix lse{kPagedRows, 9};
+  std::vector<std::vector<KvRun>> kv;
+  std::vector<int32_t> positions;
+  size_t layer = 0;
+};
+
+template <typename T>
+void RegisterPagedAttention(Stream& stream, double flops) {
+  const auto p = std::make_shared<Paged<T>>();
+  p->positions.resize(kPagedRows);
+  std::iota(p->positions.begin(), p->positions.end(), kPagedKeys - kPagedRows);
+  p->kv.resize(kPagedLayers);
+  for (int64_t layer = 0; layer < kPagedLayers; ++layer) {
+    for (int64_t key = 0; key < kPagedKeys; key += kPage) {
+      const int64_t row = 2 * (key * kPagedLayers + layer * kPage);
+      const TensorView pages = p->pages.view();
+      p->kv[layer].push_back({pages.Rows(row, kPage), pages.Rows(row + kPage, kPage), key});
+    }
+  }
+  Report(Name<T>("attention_forward_16_at_4096"), "GFLOP/s", 4.0 * kPagedRows * kPagedKeys * 576,
+         flops, [p, &stream] {
+           p->layer = (p->layer + 1) % p->kv.size();
+           AttentionForward(kAttention, {{0, p->positions, p->kv[p->layer]}}, p->q.view(),
+                            p->out.view(), p->lse.view(), RowPhase::kPrefill, stream);
+         });
+}
+
 template <typename T>
 void RegisterNormAndRope(Operands<T>& o, const RopeTable& rope, Stream& stream, double bytes) {
   const double row = kRows * kHidden;
@@ -234,6 +269,7 @@ void RegisterAll(Operands<T>& operands, const RopeTable& rope, Stream& stream, d
   RegisterMatmuls(operands, stream, flops, bytes);
   RegisterLoraAndHead(operands, stream, flops);
   RegisterAttention(operands, stream, flops, bytes);
+  RegisterPagedAttention<T>(stream, flops);
   RegisterNormAndRope(operands, rope, stream, bytes);
   RegisterElementwise(operands, stream, bytes);
 }
