@@ -46,7 +46,7 @@ enum class RecordMode {
 struct BatcherOptions {
   int64_t running_max = 16;
   int64_t waiting_max = 256;
-  SchedulerLimits scheduler;
+  SchedulerLimits scheduler;  // Its prompt_key_cost is the model's.
   RecordMode record = RecordMode::kPrefill;
   bool prefix_cache = true;                // Prompts go on from recorded prefixes.
   int64_t reader_timeout_us = 30'000'000;  // A reader that takes nothing for this long is gone.
@@ -92,7 +92,7 @@ class Batcher {
     int64_t cancelled = 0, aborted = 0, unread = 0;
   };
 
-  static absl::StatusOr<std::unique_ptr<Batcher>> Create(const BatcherOptions& options, Parts parts,
+  static absl::StatusOr<std::unique_ptr<Batcher>> Create(BatcherOptions options, Parts parts,
                                                          Device& device);
 
   // ResourceExhausted, with a retry pushback, when the queue is full; InvalidArgument for more than

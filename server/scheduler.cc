@@ -30,20 +30,30 @@ class Planner {
       plan.decode.push_back({static_cast<int64_t>(i), rows_[i]});
       rows_left -= rows_[i];
     }
-    if (!plan.decode.empty()) rows_left = std::min(rows_left, limits_.prompt_rows_beside_decodes);
     rows_left = std::max<int64_t>(1, rows_left);
-    for (size_t i = 0; i < running_.size() && rows_left > 0; ++i) {
-      const RunningSequence& sequence = running_[i];
-      const int64_t rows =
-          std::min({sequence.prompt_rows_left, sequence.prompt_rows_max, rows_left});
-      if (rows == 0 || preempted_[i]) continue;
-      plan.prefill.push_back({static_cast<int64_t>(i), rows});
-      rows_left -= rows;
-    }
+    PlanPrompts(rows_left, plan);
     return plan;
   }
 
  private:
+  void PlanPrompts(int64_t rows_left, StepPlan& plan) const {
+    const bool decodes = !plan.decode.empty();
+    auto time_left = static_cast<double>(limits_.prompt_rows_beside_decodes);
+    for (size_t i = 0; i < running_.size() && rows_left > 0; ++i) {
+      const RunningSequence& sequence = running_[i];
+      int64_t rows = std::min({sequence.prompt_rows_left, sequence.prompt_rows_max, rows_left});
+      if (rows == 0 || preempted_[i]) continue;
+      const double time_of_row =
+          1 + limits_.prompt_key_cost * static_cast<double>(sequence.first_position);
+      if (decodes) rows = std::min(rows, static_cast<int64_t>(time_left / time_of_row));
+      if (rows == 0 && !plan.prefill.empty()) return;
+      rows = std::max<int64_t>(1, rows);  // However late it is: every prompt comes to its end.
+      plan.prefill.push_back({static_cast<int64_t>(i), rows});
+      rows_left -= rows;
+      time_left -= static_cast<double>(rows) * time_of_row;
+    }
+  }
+
   void PlanDecodes() {
     int64_t resume_rows = kResumeRowsMax;
     for (size_t i = 0; i < running_.size(); ++i) {

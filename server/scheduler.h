@@ -13,8 +13,11 @@ namespace alchemist {
 
 struct SchedulerLimits {
   int64_t rows_per_step = 512;  // Decode rows first, then prompt rows up to this many.
-  // Prompt rows of a step that decodes, too: what answers wait for between two of their tokens.
-  int64_t prompt_rows_beside_decodes = 512;
+  // Prompt rows of a step that decodes, too: what answers wait for between two of their tokens. So
+  // many of a prompt's first rows; later ones take longer, and there are fewer of them.
+  int64_t prompt_rows_beside_decodes = 128;
+  // What each token before it adds to the time of a row, as a part of that of a prompt's first row.
+  double prompt_key_cost = 0;
 };
 
 // A preempted answer's tokens are run again in steps of at most so many rows for all requests: as

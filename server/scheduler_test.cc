@@ -54,6 +54,20 @@ TEST(SchedulerTest, MoreDecodesThanRowsStillAllDecodeAndAPromptGoesOn) {
   EXPECT_EQ(plan.prefill, (Parts{{3, 1}}));
 }
 
+TEST(SchedulerTest, BesideDecodesPromptsTakeTheTimeOfSoManyFirstRows) {
+  const SchedulerLimits limits = {
+      .rows_per_step = 512, .prompt_rows_beside_decodes = 24, .prompt_key_cost = 0.001};
+  RunningSequence late = Prompt(500);
+  late.first_position = 1'000;  // Its rows take twice as long as a first one.
+  EXPECT_EQ(PlanStep(limits, kPlenty, {Answer(), Prompt(500)}).prefill, (Parts{{1, 24}}));
+  EXPECT_EQ(PlanStep(limits, kPlenty, {Answer(), late}).prefill, (Parts{{1, 12}}));
+  EXPECT_EQ(PlanStep(limits, kPlenty, {Answer(), Prompt(10), late, late}).prefill,
+            (Parts{{1, 10}, {2, 7}}));
+  EXPECT_EQ(PlanStep(limits, kPlenty, {late}).prefill, (Parts{{0, 500}})) << "nobody waits";
+  late.first_position = 1'000'000;
+  EXPECT_EQ(PlanStep(limits, kPlenty, {Answer(), late}).prefill, (Parts{{1, 1}})) << "it goes on";
+}
+
 TEST(SchedulerTest, NothingToDoIsAnEmptyPlan) {
   EXPECT_TRUE(PlanStep({}, kPlenty, {}).empty());
   RunningSequence slow = Answer();

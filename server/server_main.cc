@@ -35,6 +35,7 @@
 #include "server/model_service.h"
 #include "server/parse_error_service.h"
 #include "server/running_calls.h"
+#include "server/scheduler.h"
 #include "server/server_runtime.h"
 #include "server/server_status.h"
 
@@ -67,6 +68,11 @@ ABSL_FLAG(bool, prefix_cache, true,
 ABSL_FLAG(int64_t, running_max, 16, "Requests that run at once.");
 ABSL_FLAG(int64_t, waiting_max, 256, "Requests that may wait; more are RESOURCE_EXHAUSTED.");
 ABSL_FLAG(int64_t, rows_per_step, 512, "Rows of one engine step: decodes, then prompt chunks.");
+ABSL_FLAG(int64_t, prompt_rows_beside_decodes,
+          alchemist::SchedulerLimits().prompt_rows_beside_decodes,
+          "Rows of prompts in a step that decodes, too, at a prompt's start; fewer of later rows, "
+          "which take longer. More of them: prompts are through sooner, and running answers wait "
+          "longer for each token meanwhile.");
 ABSL_FLAG(int64_t, record_ttl_seconds, 600,
           "An unleased record that served nothing for so long is dropped.");
 ABSL_FLAG(int64_t, session_revision_seconds, 300, "A session_id keeps its revision this long.");
@@ -159,6 +165,7 @@ absl::StatusOr<ServerOptions> OptionsFromFlags() {
            {"running_max", absl::GetFlag(FLAGS_running_max)},
            {"waiting_max", absl::GetFlag(FLAGS_waiting_max)},
            {"rows_per_step", absl::GetFlag(FLAGS_rows_per_step)},
+           {"prompt_rows_beside_decodes", absl::GetFlag(FLAGS_prompt_rows_beside_decodes)},
            {"revisions_kept", absl::GetFlag(FLAGS_revisions_kept)},
            {"device_bytes", absl::GetFlag(FLAGS_device_bytes)}}) {
     RETURN_IF_ERROR(CheckPositive(name, value));
@@ -179,6 +186,8 @@ absl::StatusOr<ServerOptions> OptionsFromFlags() {
   options.loop.batcher.running_max = absl::GetFlag(FLAGS_running_max);
   options.loop.batcher.waiting_max = absl::GetFlag(FLAGS_waiting_max);
   options.loop.batcher.scheduler.rows_per_step = absl::GetFlag(FLAGS_rows_per_step);
+  options.loop.batcher.scheduler.prompt_rows_beside_decodes =
+      absl::GetFlag(FLAGS_prompt_rows_beside_decodes);
   ASSIGN_OR_RETURN(options.loop.batcher.record, RecordModeFromFlag());
   options.loop.batcher.prefix_cache = absl::GetFlag(FLAGS_prefix_cache);
   ASSIGN_OR_RETURN(

@@ -12,8 +12,9 @@ constexpr int64_t kArenaBytesInShort = int64_t{512} << 20;
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Daemons>> StartBenchServer(const BenchContext& context,
-                                                          std::vector<std::string> trainer_flags) {
+absl::StatusOr<std::unique_ptr<Daemons>> StartBenchServer(
+    const BenchContext& context, std::vector<std::string> trainer_flags,
+    const std::vector<std::string>& server_flags) {
   const std::string threads = absl::StrCat("--threads=", context.threads);
   DaemonsOptions options;
   options.server_program = context.server_program;
@@ -23,6 +24,7 @@ absl::StatusOr<std::unique_ptr<Daemons>> StartBenchServer(const BenchContext& co
   options.server_flags = {
       threads,
       absl::StrCat("--device_bytes=", context.is_short ? kArenaBytesInShort : kArenaBytes)};
+  options.server_flags.insert(options.server_flags.end(), server_flags.begin(), server_flags.end());
   options.trainer_flags = std::move(trainer_flags);
   options.trainer_flags.push_back(threads);
   // Should this program be killed, the kernel kills them too.

@@ -13,10 +13,11 @@
 
 namespace alchemist {
 
-// With a server that answers and no trainer yet; all of them end with the object. The trainer's
-// flags are those that the benchmark adds to the defaults.
-absl::StatusOr<std::unique_ptr<Daemons>> StartBenchServer(const BenchContext& context,
-                                                          std::vector<std::string> trainer_flags);
+// With a server that answers and no trainer yet; all of them end with the object. The flags are
+// those that the benchmark adds to the defaults.
+absl::StatusOr<std::unique_ptr<Daemons>> StartBenchServer(
+    const BenchContext& context, std::vector<std::string> trainer_flags,
+    const std::vector<std::string>& server_flags = {});
 
 }  // namespace alchemist
 

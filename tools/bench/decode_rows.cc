@@ -27,8 +27,8 @@ constexpr int64_t kStepsAlone = 32;      // Of answers without a prompt beside t
 constexpr int64_t kAnswerTokens = 2048;  // Longer than any measurement.
 constexpr int64_t kPromptTokens = 4096;
 constexpr int64_t kPromptTokensInShort = 256;
-constexpr int64_t kChunkRows[] = {4, 8, 16, 32, 64, 128, 256, 512};
-constexpr int64_t kCurvePairs = 3;
+constexpr int64_t kChunkRows[] = {16, 32, 64, 128, 512};
+constexpr int64_t kCurvePairs = 1;  // The curve shows a shape, and proves nothing.
 
 // Of the weights that a decode step reads: all linears and the head; of the embedding one row.
 double WeightBytes(const Model& model) {
@@ -166,10 +166,11 @@ absl::StatusOr<BenchRow> StepsBesidePrefillOf(const BenchContext& context, InPro
   const int64_t tokens = context.is_short ? kPromptTokensInShort : kPromptTokens;
   BatcherOptions options = InProcessServer::OptionsFor(RecordMode::kPrefill);
   options.scheduler.prompt_rows_beside_decodes = chunk_rows;
-  ASSIGN_OR_RETURN(const std::unique_ptr<Decodes> decodes,
-                   Decodes::Start(server, options, kTogether));
+  std::unique_ptr<Decodes> decodes;  // Begun anew for each pair, so that contexts are the same.
   std::vector<double> prefill_seconds;
   const auto measure_alone = [&]() -> absl::StatusOr<double> {
+    decodes.reset();
+    ASSIGN_OR_RETURN(decodes, Decodes::Start(server, options, kTogether));
     std::vector<double> seconds;
     for (int64_t step = 0; step < kStepsAlone; ++step) seconds.push_back(decodes->Step());
     return Percentile(seconds, 0.95);

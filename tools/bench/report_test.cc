@@ -25,6 +25,17 @@ BenchReport Report() {
   return report;
 }
 
+TEST(ReportTest, AnAbsoluteValueIsJudgedByBothEndsOfItsSpread) {
+  const std::vector<double> values = {1, 2, 3, 4, 5, 6, 7, 8, 9};  // The spread is 2 to 8.
+  const auto verdict = [&](double limit) {
+    return AbsoluteRow("ms", values, "ms", Bound::AtMost(limit), {}).verdict;
+  };
+  EXPECT_EQ(verdict(8), Verdict::kMet);
+  EXPECT_EQ(verdict(7.9), Verdict::kNoisy);
+  EXPECT_EQ(verdict(1.9), Verdict::kMissed);
+  EXPECT_EQ(AbsoluteRow("ms", {1, 1, 1}, "ms", Bound::AtMost(8), {}).verdict, Verdict::kNoisy);
+}
+
 TEST(ReportTest, JsonHasTheFixedFormWithNullsForWhatThereIsNot) {
   const auto json = ParseJson(ReportJson(Report()), "report");
   ASSERT_TRUE(json.ok()) << json.status();

@@ -17,6 +17,25 @@ BenchRow RatioRow(const std::string& name, const RatioEstimate& estimate, const 
           .params = std::move(params)};
 }
 
+BenchRow AbsoluteRow(const std::string& name, absl::Span<const double> values,
+                     const std::string& unit, const Bound& bound, BenchParams params) {
+  params["measurements"] = values.size();
+  const Interval spread = MedianInterval(values);
+  const bool low_holds = bound.Holds(spread.low), high_holds = bound.Holds(spread.high);
+  Verdict verdict = low_holds ? Verdict::kMet : Verdict::kMissed;
+  if (low_holds != high_holds || static_cast<int64_t>(values.size()) < kPairsMin) {
+    verdict = Verdict::kNoisy;
+  }
+  return {.name = name,
+          .value = Median(values),
+          .unit = unit,
+          .spread = spread,
+          .a_over_a = std::nullopt,
+          .bound = bound,
+          .verdict = verdict,
+          .params = std::move(params)};
+}
+
 BenchRow ExactRow(const std::string& name, double value, const std::string& unit,
                   const Bound& bound, BenchParams params) {
   return {.name = name,

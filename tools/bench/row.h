@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/types/span.h"
 #include "tools/bench/ratio.h"
 
 namespace alchemist {
@@ -27,6 +28,11 @@ struct BenchRow {
 // A ratio that was measured in pairs.
 BenchRow RatioRow(const std::string& name, const RatioEstimate& estimate, const Bound& bound,
                   BenchParams params);
+// A value that was measured several times, each time as it is and not as a ratio: their median. The
+// bound is met or missed when both ends of its spread say so, else it is noisy, as with fewer than
+// kPairsMin values.
+BenchRow AbsoluteRow(const std::string& name, absl::Span<const double> values,
+                     const std::string& unit, const Bound& bound, BenchParams params);
 // A value without noise.
 BenchRow ExactRow(const std::string& name, double value, const std::string& unit,
                   const Bound& bound, BenchParams params);

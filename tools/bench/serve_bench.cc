@@ -1,4 +1,5 @@
-// Workloads, all by the server's batcher in this process, recorded, with LoRA r=16:
+// Workloads, but for the last two by the server's batcher in this process, recorded, with LoRA
+// r=16:
 //   prefill_512_of_matmul_peak     A: oneDNN over the seven linears of a layer, 512 rows, as often
 //                                  as the model has layers. B: a prompt of 512 random tokens to its
 //                                  first token. The same for 128 and 1,024 tokens.
@@ -13,6 +14,12 @@
 //                                  else is there. B: while a prompt of 4,096 tokens is run beside
 //                                  them. At the default of --prompt_rows_beside_decodes; rows with
 //                                  a number are the same for that many.
+//   e2e_us_per_token               CPU time. A: the engine of a tiny model in this process makes 64
+//                                  answers of 256 tokens at once. B: alchemist-server on the same
+//                                  model, for 64 clients. B - A: what gRPC and all around it cost.
+//   command_latency_p99_ms         GetLoad, one call after the other, while alchemist-server runs
+//                                  prompts of 2,048 tokens. The bound is a layer of a chunk and
+//                                  5 ms.
 #include "tools/bench/serve_bench.h"
 
 #include <memory>
@@ -21,6 +28,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tools/bench/decode_rows.h"
+#include "tools/bench/grpc_rows.h"
 #include "tools/bench/in_process_server.h"
 #include "tools/bench/prefill_rows.h"
 
@@ -58,6 +66,12 @@ absl::StatusOr<BenchResult> RunServeBench(const BenchContext& context) {
   }
   ASSIGN_OR_RETURN(std::vector<BenchRow> steps, StepsBesidePrefill(context, *server));
   for (BenchRow& row : steps) result.rows.push_back(std::move(row));
+  if (context.Wants("e2e_us_per_token")) {
+    ASSIGN_OR_RETURN(result.rows.emplace_back(), CpuPerToken(context));
+  }
+  if (context.Wants("command_latency_p99_ms")) {
+    ASSIGN_OR_RETURN(result.rows.emplace_back(), CommandLatency(context));
+  }
   return result;
 }
 
