@@ -107,4 +107,18 @@ double ReadPeak::BytesPerSecond(int64_t repetitions) {
   return static_cast<double>(bytes() * repetitions) / seconds;
 }
 
+WritePeak::WritePeak(WorkerPool* pool) : pool_(pool), words_(kWordsPerThread * pool->threads()) {}
+
+double WritePeak::BytesPerSecond(int64_t repetitions) {
+  const double seconds = SecondsOf([&] {
+    for (int64_t repetition = 0; repetition < repetitions; ++repetition) {
+      ++writes_;
+      pool_->ParallelFor(pool_->threads(), [&](int64_t thread) {
+        std::fill_n(&words_[thread * kWordsPerThread], kWordsPerThread, writes_);
+      });
+    }
+  });
+  return static_cast<double>(bytes() * repetitions) / seconds;
+}
+
 }  // namespace alchemist

@@ -1,6 +1,6 @@
 // What this machine can do at best, to judge code against: the rate of oneDNN over given products,
-// and the rate at which memory is read, both with all threads of a pool. Measured anew with each
-// call. One thread.
+// and the rates at which memory is read and written, with all threads of a pool. Measured anew with
+// each call. One thread.
 #ifndef ALCHEMIST_KERNELS_MACHINE_PEAKS_H_
 #define ALCHEMIST_KERNELS_MACHINE_PEAKS_H_
 
@@ -50,6 +50,23 @@ class ReadPeak {
   WorkerPool* const pool_;
   const std::vector<uint64_t> words_;
   std::vector<uint64_t> sums_;  // Of each thread, so that the reads are not left out.
+};
+
+// By ordinary stores, as whatever is recorded is written: the machine reads a line before it is
+// changed.
+class WritePeak {
+ public:
+  explicit WritePeak(WorkerPool* pool);  // `pool` must outlive this.
+
+  double BytesPerSecond(int64_t repetitions);  // Of writing all of the memory so many times.
+  int64_t bytes() const { return static_cast<int64_t>(words_.size() * sizeof(uint64_t)); }
+  // Each holds how often it was written.
+  const std::vector<uint64_t>& words() const { return words_; }
+
+ private:
+  WorkerPool* const pool_;
+  std::vector<uint64_t> words_;
+  uint64_t writes_ = 0;
 };
 
 }  // namespace alchemist
