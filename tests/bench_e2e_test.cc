@@ -79,6 +79,9 @@ TEST_P(BenchCaseTest, ReportsItsRowsAsATableAndAsJson) {
     if (names.back() == "gradient_bits_equal") {
       EXPECT_EQ(row.at("value"), 1);
     }
+    if (names.back() == "capacity_ratio") {
+      EXPECT_GE(row.at("value"), 1) << row;
+    }
   }
   EXPECT_EQ(names, GetParam().rows);
 }
@@ -96,7 +99,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"reuse",
              {"sharegpt_prefill_ratio", "sharegpt_prefill_of_ceiling", "step_of_matmul_peak",
               "forward_over_backward_rate", "gradient_bits_equal"}},
-        Case{"record_overhead", {"ttft_p50_ratio"}},
+        Case{"record_overhead", {"ttft_p50_ratio", "tpot_p50_ratio_all", "capacity_ratio"}},
         Case{"interference", {"step_p95_ratio_30", "training_share_30"}},
         Case{"memory", {"weight_pss_ratio"}}),
     [](const auto& info) { return info.param.benchmark; });

@@ -5,7 +5,9 @@
 // weights of SmolLM2-135M's shape unless --model or --shape says otherwise:
 //   serve            a prompt of 512 tokens; decode of one sequence
 //   reuse            a training step over ShareGPT's lengths, scaled to a context of 1,024
-//   record_overhead  the time to the first token of prompts of 512 tokens, recorded or not
+//   record_overhead  prompts of 512 tokens, and four answers at once, recorded or not; a burst
+//   beside
+//                    a store full of records
 //   interference     requests of 128 + 64 tokens at 30% load, while the trainer works or is stopped
 //   memory           both daemons after one answer and one training step
 #include <signal.h>
@@ -73,7 +75,8 @@ constexpr Benchmark kBenchmarks[] = {
     {"serve", "prefill and decode against the machine's own peaks", RunServeBench},
     {"reuse", "training with what serving recorded, over without; needs $ALCHEMIST_DATA",
      RunReuseBench},
-    {"record_overhead", "what recording costs prefill", RunRecordOverheadBench},
+    {"record_overhead", "what recording costs prompts and answers in time, and serving in room",
+     RunRecordOverheadBench},
     {"interference", "what serving feels of the trainer, with both daemons", RunInterferenceBench},
     {"memory", "that weights are in memory once, with both daemons", RunMemoryBench},
 };

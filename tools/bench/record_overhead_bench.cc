@@ -1,66 +1,37 @@
-// Workload:
-//   ttft_p50_ratio   A: a prompt of 512 random tokens to its first token by the server's batcher,
-//                    which records nothing. B: the same prompt, recorded (prefill) in a store of
-//                    which older records must make room. 25 times the pairs that were asked for:
-//                    short turns that alternate see the same machine, and many of them are needed
-//                    to tell 3% from its restlessness.
+// Workloads, all by the server's batcher in this process. The ratios of times take 25 times the
+// pairs that were asked for: short turns that alternate see the same machine, and many of them are
+// needed to tell 3% from its restlessness. Both turns of a pair have the same prompts; in the store
+// older records must make room for the newer ones, as in a server.
+//   ttft_p50_ratio       A prompt of 512 random tokens to its first token. A: nothing is recorded.
+//                        B: the prompt is (prefill).
+//   tpot_p50_ratio_all   The time per token of 4 answers that are decoded together, over 32 steps
+//                        after prompts of 32 tokens. A: nothing is recorded. B: prompts and answers
+//                        are (all). Together, since each sequence adds what is recorded of it but
+//                        no reading of weights: one alone would hide what recording costs.
+//   capacity_ratio       Requests that run after one step of a burst of 64, each a prompt of 128
+//                        tokens and as many of answer; serving's K/V pages hold 4,096 tokens. A:
+//                        nothing is recorded, the store is empty. B: prompts are recorded, the
+//                        store is full of unleased records. Exact. It may be above 1: a recorded
+//                        prompt's K/V lies in pages of the records.
 #include "tools/bench/record_overhead_bench.h"
 
-#include <memory>
-#include <vector>
+#include <utility>
 
-#include "tools/bench/bench_prompt.h"
-#include "tools/bench/in_process_server.h"
-#include "tools/bench/pairs.h"
-#include "tools/bench/ratio.h"
+#include "tools/bench/capacity_row.h"
+#include "tools/bench/recording_speed_rows.h"
 
 namespace alchemist {
-namespace {
-
-constexpr int64_t kPromptTokens = 512;
-constexpr int64_t kPairsFactor = 25;
-
-// The time to the first token, in seconds.
-absl::StatusOr<double> Ttft(InProcessServer& server, Batcher& batcher, uint64_t prompt_seed,
-                            bool is_recorded) {
-  const std::vector<int32_t> prompt =
-      BenchPrompt(kPromptTokens, server.model().config().vocab, prompt_seed);
-  ASSIGN_OR_RETURN(const double seconds, server.Prefill(batcher, prompt));
-  if ((server.last_record_id() != 0) != is_recorded) {
-    return absl::InternalError("a prompt was not recorded as it should be");
-  }
-  return seconds;
-}
-
-}  // namespace
 
 absl::StatusOr<BenchResult> RunRecordOverheadBench(const BenchContext& context) {
-  InProcessServer::Options options;
-  options.model_directory = context.model_directory;
-  options.threads = context.threads;
-  options.recorded_prompts = 2;
-  options.recorded_tokens = 2 * kPromptTokens;
-  ASSIGN_OR_RETURN(const std::unique_ptr<InProcessServer> server, InProcessServer::Create(options));
-  ASSIGN_OR_RETURN(const std::unique_ptr<Batcher> plain,
-                   server->MakeBatcher(InProcessServer::OptionsFor(RecordMode::kOff)));
-  ASSIGN_OR_RETURN(const std::unique_ptr<Batcher> recording,
-                   server->MakeBatcher(InProcessServer::OptionsFor(RecordMode::kPrefill)));
-  uint64_t turn = 0;  // Both turns of a pair have the same prompt.
-  const int64_t pairs = context.pairs * (context.is_short ? 1 : kPairsFactor);
-  ASSIGN_OR_RETURN(const PairSamples<> ttft,
-                   MeasurePairs(
-                       pairs, [&] { return Ttft(*server, *plain, turn++ / 2, false); },
-                       [&] { return Ttft(*server, *recording, turn++ / 2, true); },
-                       context.PairProgress("time to the first token", pairs)));
-  const int64_t record_bytes = server->layout().RecordBytes(kPromptTokens, 1);
+  using Row = absl::StatusOr<BenchRow>(const BenchContext&);
+  const std::pair<const char*, Row*> rows[] = {{"ttft_p50_ratio", TtftOfRecording},
+                                               {"tpot_p50_ratio_all", TpotOfRecording},
+                                               {"capacity_ratio", CapacityOfRecording}};
   BenchResult result;
-  result.rows.push_back(RatioRow("ttft_p50_ratio", EstimateRatio(Ratios(ttft), ttft.a),
-                                 Bound::AtMost(1.03),
-                                 {{"dtype", DTypeName(server->model().dtype())},
-                                  {"tokens", kPromptTokens},
-                                  {"record_bytes_per_token", record_bytes / kPromptTokens},
-                                  {"ttft_ms_unrecorded", Median(ttft.a) * 1e3},
-                                  {"ttft_ms_recorded", Median(ttft.b) * 1e3}}));
+  for (const auto& [name, measure] : rows) {
+    if (!context.Wants(name)) continue;
+    ASSIGN_OR_RETURN(result.rows.emplace_back(), measure(context));
+  }
   return result;
 }
 
