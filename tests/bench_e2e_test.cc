@@ -82,6 +82,10 @@ TEST_P(BenchCaseTest, ReportsItsRowsAsATableAndAsJson) {
     if (names.back() == "capacity_ratio") {
       EXPECT_GE(row.at("value"), 1) << row;
     }
+    if (names.back() == "prefix_hit_ratio_training_over_off") {
+      EXPECT_GE(row.at("value"), 0.9) << row;
+      EXPECT_GT(row.at("params").at("revisions_published_per_run"), 0) << row;
+    }
   }
   EXPECT_EQ(names, GetParam().rows);
 }
@@ -100,7 +104,9 @@ INSTANTIATE_TEST_SUITE_P(
              {"sharegpt_prefill_ratio", "sharegpt_prefill_of_ceiling", "step_of_matmul_peak",
               "forward_over_backward_rate", "gradient_bits_equal"}},
         Case{"record_overhead", {"ttft_p50_ratio", "tpot_p50_ratio_all", "capacity_ratio"}},
-        Case{"interference", {"step_p95_ratio_30", "training_share_30"}},
+        Case{"interference",
+             {"step_p95_ratio_30", "training_share_30", "step_p95_ratio_60", "training_share_60",
+              "step_p95_ratio_90", "training_share_90", "prefix_hit_ratio_training_over_off"}},
         Case{"memory", {"weight_pss_ratio"}}),
     [](const auto& info) { return info.param.benchmark; });
 

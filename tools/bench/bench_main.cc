@@ -8,7 +8,8 @@
 //   record_overhead  prompts of 512 tokens, and four answers at once, recorded or not; a burst
 //   beside
 //                    a store full of records
-//   interference     requests of 128 + 64 tokens at 30% load, while the trainer works or is stopped
+//   interference     requests of 128 + 64 tokens at 30, 60 and 90% load, and conversations of four
+//                    turns, while the trainer works or is stopped
 //   memory           both daemons after one answer and one training step
 #include <signal.h>
 #include <stdlib.h>
@@ -55,8 +56,9 @@ ABSL_FLAG(int, threads, 0, "Compute threads; 0: one per core.");
 ABSL_FLAG(
     int64_t, pairs, 0,
     "Pairs of measurements of each ratio; fewer than 9 prove nothing. 0: 9, or 3 with --short.");
-ABSL_FLAG(std::string, only, "",
-          "Measure the rows alone whose names contain this (serve, record_overhead).");
+ABSL_FLAG(
+    std::string, only, "",
+    "Measure the rows alone whose names contain this (serve, record_overhead, interference).");
 ABSL_FLAG(bool, short, false, "Everything little: whether it works, not how fast it is.");
 ABSL_FLAG(std::string, server_program, "", "alchemist-server; by default the one built beside.");
 ABSL_FLAG(std::string, trainer_program, "", "alchemist-trainer; by default the one built beside.");
@@ -77,7 +79,8 @@ constexpr Benchmark kBenchmarks[] = {
      RunReuseBench},
     {"record_overhead", "what recording costs prompts and answers in time, and serving in room",
      RunRecordOverheadBench},
-    {"interference", "what serving feels of the trainer, with both daemons", RunInterferenceBench},
+    {"interference", "what serving and its clients feel of the trainer, with both daemons",
+     RunInterferenceBench},
     {"memory", "that weights are in memory once, with both daemons", RunMemoryBench},
 };
 
