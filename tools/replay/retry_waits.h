@@ -1,0 +1,28 @@
+// RetryWaits: the waits of a client between two tries of a call: counts them, and ends them when
+// the replay is stopped. Any thread.
+#ifndef ALCHEMIST_TOOLS_REPLAY_RETRY_WAITS_H_
+#define ALCHEMIST_TOOLS_REPLAY_RETRY_WAITS_H_
+
+#include <cstdint>
+
+#include "base/mutex.h"
+
+namespace alchemist {
+
+class RetryWaits {
+ public:
+  // Returns after `us`, or when it is stopped.
+  void Wait(int64_t us);
+  void Stop();
+  int64_t count() const;
+
+ private:
+  mutable Mutex mutex_;  // Calls wait in threads of their own.
+  CondVar stopped_;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t count_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace alchemist
+
+#endif  // ALCHEMIST_TOOLS_REPLAY_RETRY_WAITS_H_
