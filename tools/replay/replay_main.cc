@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <iostream>
+#include <random>
 #include <string>
 
 #include "absl/flags/flag.h"
@@ -38,8 +39,9 @@ ABSL_FLAG(
     std::string, session_id, "",
     "Of all requests: they keep one revision, and its prefix hits, while training publishes.");
 ABSL_FLAG(
-    uint64_t, seed, 1,
-    "Of prompts and Poisson arrivals. Another one hits on nothing that an earlier replay left.");
+    uint64_t, seed, 0,
+    "Of prompts and Poisson arrivals. 0: drawn and printed, so that no prompt hits on what an "
+    "earlier replay left.");
 ABSL_FLAG(double, slo_ttft_ms, 1000, "Goodput: the first token comes within this time.");
 ABSL_FLAG(double, slo_tpot_ms, 100, "Goodput: further tokens take no longer each, on average.");
 ABSL_FLAG(std::string, json, "", "Write the figures into this file, too.");
@@ -127,6 +129,7 @@ absl::StatusOr<ReplayOptions> OptionsOfFlags() {
   if (options.per_second_is_set) options.scale.per_second = absl::GetFlag(FLAGS_rate);
   options.scale.length_scale = absl::GetFlag(FLAGS_length_scale);
   options.scale.seed = absl::GetFlag(FLAGS_seed);
+  if (options.scale.seed == 0) options.scale.seed = std::random_device()();
   options.concurrency_max = absl::GetFlag(FLAGS_concurrency_max);
   options.retries_max = absl::GetFlag(FLAGS_retries_max);
   ASSIGN_OR_RETURN(options.timeout_us,
