@@ -1,13 +1,13 @@
 // Causal grouped-query attention over lists of K/V rows, with the log-sum-exp kept, and its
 // backward.
 //
-// Keys are split at absolute positions (blocks of 32, and for decode rows 128 of which each is
-// summed by itself), and within a block are summed in order of position, so that a row's result
-// depends on its q, its phase and the K/V before it only: not on where K/V lie, how runs are cut,
-// or which rows share the call. Backward recomputes the probabilities from the log-sum-exp (Dao et
-// al. 2022) and splits exactly into (query run, key run) pairs; each dK/dV element is a sum over
-// query rows in ascending order, each dq element over keys in ascending order. q, k, v and out are
-// f32 or bf16, all the same; gradients are f32.
+// Keys are split at absolute positions (blocks of 32, and tiles of 1,024, for decode rows 128, of
+// which each is summed by itself), and within a block are summed in order of position, so that a
+// row's result depends on its q, its phase and the K/V before it only: not on where K/V lie, how
+// runs are cut, or which rows share the call. Backward recomputes the probabilities from the
+// log-sum-exp (Dao et al. 2022) and splits exactly into (query run, key run) pairs; each dK/dV
+// element is a sum over query rows in ascending order, each dq element over keys in ascending
+// order. q, k, v and out are f32 or bf16, all the same; gradients are f32.
 #ifndef ALCHEMIST_KERNELS_ATTENTION_H_
 #define ALCHEMIST_KERNELS_ATTENTION_H_
 

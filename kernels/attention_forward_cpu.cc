@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "kernels/attention_cpu.h"
@@ -133,41 +134,93 @@ void StoreTile(const AttentionShape& shape, const Tile& tile, const Softmax& sof
   }
 }
 
+// A call's tiles. Those of the same rows and kv head, which see all their keys, are a whole.
+class Tiles {
+ public:
+  explicit Tiles(std::vector<Tile> tiles) : tiles_(std::move(tiles)) {
+    for (size_t i = 0; i < tiles_.size(); ++i) {
+      if (tiles_[i].first_key == 0) firsts_.push_back(i);
+    }
+    firsts_.push_back(tiles_.size());
+  }
+
+  const Tile& operator[](size_t tile) const { return tiles_[tile]; }
+  size_t wholes() const { return firsts_.size() - 1; }
+  size_t Begin(size_t whole) const { return firsts_[whole]; }
+  // Whether a tile is a whole by itself.
+  bool IsAlone(size_t tile) const {
+    return tiles_[tile].first_key == 0 &&
+           (tile + 1 == tiles_.size() || tiles_[tile + 1].first_key == 0);
+  }
+  // The whole after those that are worked on together with `first`: so many that all threads have
+  // something to do, and so few that what they hold until they are joined is some megabytes.
+  size_t GroupEnd(size_t first) const {
+    size_t end = first + 1;
+    while (end < wholes() && firsts_[end + 1] - firsts_[first] <= kTilesAtOnce) ++end;
+    return end;
+  }
+
+ private:
+  static constexpr size_t kTilesAtOnce = 256;
+
+  std::vector<Tile> tiles_;
+  std::vector<size_t> firsts_;  // And the number of tiles at the end.
+};
+
+// The wholes [first, end). Joining decode rows' tiles is on the calling thread, `joins_here`: a
+// hundredth of one thread's work, less than waking another one.
+template <typename T>
+void ForwardGroupOfTiles(const AttentionShape& shape, const Tiles& tiles, size_t first, size_t end,
+                         int64_t rows_per_tile, ConstTensorView q, TensorView out, TensorView lse,
+                         bool joins_here, Stream& stream) {
+  thread_local Scratch<float> scratch;
+  const int64_t group = shape.heads / shape.kv_heads;
+  const int64_t floats = Softmax::Floats(rows_per_tile * group, shape.head_dim);
+  const size_t begin = tiles.Begin(first);
+  const auto count = static_cast<int64_t>(tiles.Begin(end) - begin);
+  std::vector<size_t> parted;  // Wholes of several tiles.
+  for (size_t whole = first; whole < end; ++whole) {
+    if (!tiles.IsAlone(tiles.Begin(whole))) parted.push_back(whole);
+  }
+  float* const memory = parted.empty() ? nullptr : scratch.Get(floats * count);
+  const auto softmax_of = [&](size_t tile) {
+    return Softmax(memory + floats * static_cast<int64_t>(tile - begin), rows_per_tile * group,
+                   shape.head_dim);
+  };
+  stream.pool().ParallelFor(count, [&](int64_t i) {
+    thread_local Scratch<float> own;
+    const size_t tile = begin + static_cast<size_t>(i);
+    if (!tiles.IsAlone(tile)) return RunTile<T>(shape, tiles[tile], q, softmax_of(tile));
+    const Softmax softmax(own.Get(floats), rows_per_tile * group, shape.head_dim);
+    RunTile<T>(shape, tiles[tile], q, softmax);
+    StoreTile<T>(shape, tiles[tile], softmax, out, lse);
+  });
+  const auto join = [&](int64_t i) {
+    const size_t whole = parted[i], tile = tiles.Begin(whole);
+    for (size_t next = tile + 1; next < tiles.Begin(whole + 1); ++next) {
+      Join(tiles[tile].rows * group, shape.head_dim, softmax_of(next), softmax_of(tile));
+    }
+    StoreTile<T>(shape, tiles[tile], softmax_of(tile), out, lse);
+  };
+  const auto joins = static_cast<int64_t>(parted.size());
+  if (!joins_here && joins > 0) return stream.pool().ParallelFor(joins, join);
+  for (int64_t i = 0; i < joins; ++i) join(i);
+}
+
 }  // namespace
 
 template <typename T>
 void AttentionForwardCpu(const AttentionShape& shape, absl::Span<const AttentionSpan> spans,
                          ConstTensorView q, TensorView out, TensorView lse, RowPhase phase,
                          Stream& stream) {
-  thread_local Scratch<float> scratch;
   const bool decode = phase == RowPhase::kDecode;
   const int64_t rows_per_tile = decode ? 1 : AttentionRowsPerTile(shape);
-  const std::vector<Tile> tiles =
-      CutIntoTiles(shape, spans, rows_per_tile, decode ? kKeysPerDecodeTile : kKeysPerTile);
-  const int64_t row_heads = rows_per_tile * (shape.heads / shape.kv_heads);
-  const int64_t floats = Softmax::Floats(row_heads, shape.head_dim);
-  float* const memory = scratch.Get(floats * static_cast<int64_t>(tiles.size()));
-  const auto softmax_of = [&](size_t i) {
-    return Softmax(memory + floats * static_cast<int64_t>(i), row_heads, shape.head_dim);
-  };
-  std::vector<size_t> firsts;  // Of the tiles of the same rows and kv head.
-  for (size_t i = 0; i < tiles.size(); ++i) {
-    if (tiles[i].first_key == 0) firsts.push_back(i);
+  const Tiles tiles(
+      CutIntoTiles(shape, spans, rows_per_tile, decode ? kKeysPerDecodeTile : kKeysPerTile));
+  for (size_t first = 0; first < tiles.wholes(); first = tiles.GroupEnd(first)) {
+    ForwardGroupOfTiles<T>(shape, tiles, first, tiles.GroupEnd(first), rows_per_tile, q, out, lse,
+                           /*joins_here=*/decode, stream);
   }
-  stream.pool().ParallelFor(static_cast<int64_t>(tiles.size()),
-                            [&](int64_t i) { RunTile<T>(shape, tiles[i], q, softmax_of(i)); });
-  const auto join = [&](int64_t i) {
-    const size_t first = firsts[i];
-    const int64_t count = tiles[first].rows * (shape.heads / shape.kv_heads);
-    for (size_t next = first + 1; next < tiles.size() && tiles[next].first_key > 0; ++next) {
-      Join(count, shape.head_dim, softmax_of(next), softmax_of(first));
-    }
-    StoreTile<T>(shape, tiles[first], softmax_of(first), out, lse);
-  };
-  const int64_t joins = static_cast<int64_t>(firsts.size());
-  if (!decode) return stream.pool().ParallelFor(joins, join);
-  // A hundredth of one thread's work: less than waking another one.
-  for (int64_t i = 0; i < joins; ++i) join(i);
 }
 
 template void AttentionForwardCpu<float>(const AttentionShape&, absl::Span<const AttentionSpan>,

@@ -133,10 +133,12 @@ class FeedbackServiceImpl final : public v1::FeedbackService::Service {
     response.set_disposition(added.duplicate ? v1::DISPOSITION_DUPLICATE
                                              : static_cast<v1::Disposition>(added.row.disposition));
     response.set_reason(added.row.reason);
-    const absl::Status posted =
-        loop_->Post([this, disposition = response.disposition(), trainable = added.row.trainable] {
-          loop_->feed().OnFeedbackCommitted(disposition, trainable);
-        });
+    const auto count = [this, disposition = response.disposition(),
+                        trainable = added.row.trainable] {
+      loop_->feed().OnFeedbackCommitted(disposition, trainable);
+    };
+    // What is not to be trained is only counted: nobody waits for that.
+    const absl::Status posted = added.row.trainable ? loop_->Post(count) : loop_->TryPost(count);
     // It is durable: the next session reads it from the log.
     if (!posted.ok()) LOG(WARNING) << FeedbackLogId(added.row) << ": " << posted;
     VLOG(1) << FeedbackLogId(added.row)

@@ -54,9 +54,10 @@ class Families {
 double AsDouble(int64_t count) { return static_cast<double>(count); }
 
 void AddRequests(const v1::GetStatusResponse& status, Families& to) {
-  to.Gauge("alchemist_requests_running", "Choices of requests that run.",
+  to.Gauge("alchemist_requests_running",
+           "Requests that run; each choice by itself once the prompt was run.",
            AsDouble(status.requests_running()));
-  to.Gauge("alchemist_requests_waiting", "Choices of requests that wait for their turn.",
+  to.Gauge("alchemist_requests_waiting", "Requests that wait for their turn, counted likewise.",
            AsDouble(status.requests_waiting()));
   const v1::RequestCounts& requests = status.requests();
   for (const auto& [reason, count] :
@@ -173,9 +174,9 @@ void AddTrainer(const v1::GetStatusResponse& status, Families& to) {
            status.training_paused() ? 1 : 0);
   to.Counter("alchemist_training_paused_seconds_total",
              "How long training was paused by an operator.", status.training_paused_seconds());
-  to.Counter("alchemist_training_yielded_seconds_total",
-             "How long serving had work, so that training let it go first.",
-             status.training_yielded_seconds());
+  to.Counter("alchemist_serving_busy_seconds_total",
+             "How long serving had work, which training lets go first.",
+             status.serving_busy_seconds());
   to.Counter("alchemist_training_steps_total", "Optimizer updates in the life of the log.",
              AsDouble(status.steps()));
   const v1::TokenCounts& tokens = status.tokens();

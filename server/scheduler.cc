@@ -45,9 +45,14 @@ class Planner {
       if (rows == 0 || preempted_[i]) continue;
       const double time_of_row =
           1 + limits_.prompt_key_cost * static_cast<double>(sequence.first_position);
-      if (decodes) rows = std::min(rows, static_cast<int64_t>(time_left / time_of_row));
-      if (rows == 0 && !plan.prefill.empty()) return;
-      rows = std::max<int64_t>(1, rows);  // However late it is: every prompt comes to its end.
+      if (decodes) {
+        const auto rows_in_time = static_cast<int64_t>(time_left / time_of_row);
+        // However late it is, every prompt comes to its end, and not in shreds: a block of few rows
+        // is mostly the rounding up to pages.
+        const int64_t rows_min = std::min(kPromptRowsMin, limits_.prompt_rows_beside_decodes);
+        if (rows_in_time < rows_min && !plan.prefill.empty()) return;
+        rows = std::min(rows, std::max(rows_in_time, rows_min));
+      }
       plan.prefill.push_back({static_cast<int64_t>(i), rows});
       rows_left -= rows;
       time_left -= static_cast<double>(rows) * time_of_row;

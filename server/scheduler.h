@@ -24,6 +24,9 @@ struct SchedulerLimits {
 // decode rows, so that they get the bits that they had, and decode rows are slow in great numbers.
 inline constexpr int64_t kResumeRowsMax = 32;
 
+// Beside decodes a prompt goes on by at least so many rows.
+inline constexpr int64_t kPromptRowsMin = 16;
+
 // A running sequence, in order of admission.
 struct RunningSequence {
   int64_t prompt_rows_left = 0;                                   // 0: it decodes.

@@ -56,16 +56,21 @@ TEST(SchedulerTest, MoreDecodesThanRowsStillAllDecodeAndAPromptGoesOn) {
 
 TEST(SchedulerTest, BesideDecodesPromptsTakeTheTimeOfSoManyFirstRows) {
   const SchedulerLimits limits = {
-      .rows_per_step = 512, .prompt_rows_beside_decodes = 24, .prompt_key_cost = 0.001};
+      .rows_per_step = 512, .prompt_rows_beside_decodes = 48, .prompt_key_cost = 0.001};
   RunningSequence late = Prompt(500);
   late.first_position = 1'000;  // Its rows take twice as long as a first one.
-  EXPECT_EQ(PlanStep(limits, kPlenty, {Answer(), Prompt(500)}).prefill, (Parts{{1, 24}}));
-  EXPECT_EQ(PlanStep(limits, kPlenty, {Answer(), late}).prefill, (Parts{{1, 12}}));
+  EXPECT_EQ(PlanStep(limits, kPlenty, {Answer(), Prompt(500)}).prefill, (Parts{{1, 48}}));
+  EXPECT_EQ(PlanStep(limits, kPlenty, {Answer(), late}).prefill, (Parts{{1, 24}}));
   EXPECT_EQ(PlanStep(limits, kPlenty, {Answer(), Prompt(10), late, late}).prefill,
-            (Parts{{1, 10}, {2, 7}}));
+            (Parts{{1, 10}, {2, 19}}));
+  EXPECT_EQ(PlanStep(limits, kPlenty, {Answer(), Prompt(20), late}).prefill, (Parts{{1, 20}}))
+      << "14 rows are left, which are too few";
   EXPECT_EQ(PlanStep(limits, kPlenty, {late}).prefill, (Parts{{0, 500}})) << "nobody waits";
   late.first_position = 1'000'000;
-  EXPECT_EQ(PlanStep(limits, kPlenty, {Answer(), late}).prefill, (Parts{{1, 1}})) << "it goes on";
+  EXPECT_EQ(PlanStep(limits, kPlenty, {Answer(), late, Prompt(500)}).prefill, (Parts{{1, 16}}))
+      << "it goes on, and leaves nothing to others";
+  EXPECT_EQ(PlanStep({.prompt_rows_beside_decodes = 1}, kPlenty, {Answer(), Prompt(9)}).prefill,
+            (Parts{{1, 1}}));
 }
 
 TEST(SchedulerTest, NothingToDoIsAnEmptyPlan) {

@@ -1,10 +1,12 @@
 // alchemist-server: serves completions over gRPC, records prefills for the trainer, takes feedback.
+#include <arpa/inet.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/impl/service_type.h>
 #include <grpcpp/support/server_interceptor.h>
 #include <malloc.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,7 +22,7 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/file.h"
@@ -133,13 +135,24 @@ absl::Status CheckPositive(const char* name, int64_t value) {
   return absl::InvalidArgumentError(absl::StrCat("--", name, ": ", value, " is not positive"));
 }
 
+// One address, since civetweb would take a list of them.
+bool IsLoopback(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  int port = 0;
+  if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &port)) {
+    return false;
+  }
+  const std::string host = address.substr(0, colon);
+  in_addr ip = {};
+  if (host == "localhost" || host == "[::1]") return true;
+  return inet_pton(AF_INET, host.c_str(), &ip) == 1 && (ntohl(ip.s_addr) >> 24) == 127;
+}
+
 absl::Status CheckLoopback(const char* flag, const std::string& address) {
-  const bool is_loopback = absl::StartsWith(address, "127.") ||
-                           absl::StartsWith(address, "localhost:") ||
-                           absl::StartsWith(address, "[::1]:");
-  if (is_loopback) return absl::OkStatus();
+  if (IsLoopback(address)) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("--", flag, ": only loopback addresses, there is no authentication yet"));
+      absl::StrCat("--", flag, ": must be one loopback address with its port, like 127.0.0.1:",
+                   "50051, since there is no authentication yet; it is ", address));
 }
 
 absl::StatusOr<RecordMode> RecordModeFromFlag() {

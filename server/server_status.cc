@@ -87,7 +87,7 @@ absl::StatusOr<v1::GetStatusResponse> StatusOfLoop(const BaseId& base, ServingLo
     AddRequests(loop.batcher(), status);
     AddStore(loop.store().ledger(), status);
     AddTraining(loop.feed(), status);
-    status.set_training_yielded_seconds(static_cast<double>(loop.YieldedUs()) * kSecondsPerUs);
+    status.set_serving_busy_seconds(static_cast<double>(loop.BusyUs()) * kSecondsPerUs);
     status.set_completions_not_logged(loop.completions_not_logged());
     return absl::OkStatus();
   }));

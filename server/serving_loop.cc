@@ -112,7 +112,7 @@ bool ServingLoop::RunOnce() {
 void ServingLoop::RunCommands() {
   // Internal ones first, and again after each other one: that may be what should wake the loop for
   // an internal one.
-  for (;;) {
+  for (int64_t i = 0; i < kCommandsMax; ++i) {
     std::optional<Command> command = internal_.TryPop();
     if (!command.has_value()) command = commands_.TryPop();
     if (!command.has_value()) return;

@@ -82,8 +82,8 @@ class ServingLoop {
   TrainerFeed& feed() { return *feed_; }
   ActivationStore& store() { return *parts_.store; }
   AdapterRegistry& registry() { return *parts_.registry; }
-  // For how long, since the start, serving had work and so asked training to yield.
-  int64_t YieldedUs() const { return busy_.TotalUs(parts_.clock->MonotonicUs()); }
+  // For how long, since the start, serving had work, and so would have training yield.
+  int64_t BusyUs() const { return busy_.TotalUs(parts_.clock->MonotonicUs()); }
   int64_t completions_not_logged() const { return completions_not_logged_; }
 
  private:

@@ -533,7 +533,7 @@ void TrainerFeed::OnFeedbackCommitted(v1::Disposition disposition, bool trainabl
     case v1::DISPOSITION_REJECTED:
       return counts.set_rejected(counts.rejected() + 1);
     default:
-      LOG(FATAL) << "disposition " << disposition;
+      LOG(ERROR) << "feedback of an unknown disposition, " << disposition << ", is not counted";
   }
 }
 

@@ -118,7 +118,7 @@ TEST_F(MetricsE2eTest, ARequestAndItsFeedbackShow) {
   EXPECT_GT(grew("alchemist_record_bytes{state=\"sealed\",tier=\"device\"}"), 0);
   EXPECT_EQ(grew("alchemist_feedback_total{disposition=\"queued\"}"), 1);
   EXPECT_EQ(grew("alchemist_feedback_unfinished"), 1);
-  EXPECT_GT(grew("alchemist_training_yielded_seconds_total"), 0);
+  EXPECT_GT(grew("alchemist_serving_busy_seconds_total"), 0);
   EXPECT_THAT(after, Not(HasSubstr(answer.request_id)));
   EXPECT_THAT(after, Not(HasSubstr(answer.final.completion_id())));
 }
@@ -161,6 +161,19 @@ TEST_F(MetricsE2eTest, ATakenPortIsNamed) {
   ASSERT_TRUE(other.server().WaitForExit(Daemons::kDeadlineUs));
   EXPECT_FALSE(other.server().exited_with(0));
   EXPECT_THAT(other.Logs(), HasSubstr("--metrics_address: cannot listen on 127.0.0.1:"));
+}
+
+TEST_F(MetricsE2eTest, NothingButOneLoopbackAddressIsListenedOn) {
+  for (const std::string address :
+       {"0.0.0.0:0", "127.0.0.1:0,0.0.0.0:0", "127.example.com:0", "127.0.0.1", "127.0.0.1:"}) {
+    for (const char* flag : {"--metrics_address=", "--listen_address="}) {
+      TestDaemons other(::testing::TempDir() + "/model");
+      ASSERT_OK(other.SpawnServer({.flags = {flag + address}}));
+      ASSERT_TRUE(other.server().WaitForExit(Daemons::kDeadlineUs));
+      EXPECT_FALSE(other.server().exited_with(0));
+      EXPECT_THAT(other.Logs(), HasSubstr("must be one loopback address")) << address;
+    }
+  }
 }
 
 }  // namespace

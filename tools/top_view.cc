@@ -103,14 +103,14 @@ std::string Memory(const v1::GetStatusResponse& earlier, const v1::GetStatusResp
 
 std::string Training(const v1::GetStatusResponse& earlier, const v1::GetStatusResponse& later,
                      double seconds) {
-  const double yielded = later.training_yielded_seconds() - earlier.training_yielded_seconds();
+  const double busy = later.serving_busy_seconds() - earlier.serving_busy_seconds();
   return absl::StrFormat(
-      "training  trainer %s%s; %d steps, %.1f/s; yielding %.0f%% of the time\n"
+      "training  trainer %s%s; %d steps, %.1f/s; serving busy %.0f%% of the time\n"
       "feedback  %d unfinished; %.1f/s acknowledged\n"
       "revision  %s %d%s; %d published, %d refused, %d rollbacks since the start\n",
       TrainerName(later.trainer()), later.training_paused() ? ", paused" : "", later.steps(),
       Rate(earlier.steps(), later.steps(), seconds),
-      std::clamp(100 * yielded / seconds, 0.0, 100.0), later.feedback_queued(),
+      std::clamp(100 * busy / seconds, 0.0, 100.0), later.feedback_queued(),
       Rate(Acknowledged(earlier.feedback()), Acknowledged(later.feedback()), seconds),
       later.revision().adapter_id(), later.revision().number(), later.pinned() ? ", pinned" : "",
       later.revisions().published(), later.revisions().refused(), later.revisions().rolled_back());

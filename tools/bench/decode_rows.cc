@@ -57,7 +57,9 @@ class Decodes {
     for (int64_t i = 0; i <= count; ++i) decodes->Step();  // Prompts and first tokens.
     return decodes;
   }
-  ~Decodes() { batcher_->FailAll(absl::CancelledError("measured")); }
+  ~Decodes() {
+    if (batcher_ != nullptr) batcher_->FailAll(absl::CancelledError("measured"));
+  }
 
   // One step of all; how long it took, in seconds. Its tokens are taken.
   double Step() {
@@ -166,7 +168,7 @@ absl::StatusOr<BenchRow> StepsBesidePrefillOf(const BenchContext& context, InPro
   const int64_t tokens = context.is_short ? kPromptTokensInShort : kPromptTokens;
   BatcherOptions options = InProcessServer::OptionsFor(RecordMode::kPrefill);
   options.scheduler.prompt_rows_beside_decodes = chunk_rows;
-  std::unique_ptr<Decodes> decodes;  // Begun anew for each pair, so that contexts are the same.
+  std::unique_ptr<Decodes> decodes;  // Begun anew for each pair, so that B finds the same contexts.
   std::vector<double> prefill_seconds;
   const auto measure_alone = [&]() -> absl::StatusOr<double> {
     decodes.reset();
