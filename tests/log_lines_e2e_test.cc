@@ -95,6 +95,10 @@ TEST_F(LogLinesE2eTest, AFeedbackIsNamedOnItsWayThroughBothDaemons) {
   EXPECT_THAT(ServerLines(),
               Contains(HasSubstr(absl::StrCat("feedback ", feedback_id, " at step"))));
   EXPECT_THAT(ServerLines(), Contains(HasSubstr("completion cmpl-\\n was refused: NOT_FOUND")));
+  // The trainer hears of its publish after the clients can.
+  EXPECT_OK(daemons_.WaitFor("the trainer's line", [&] {
+    return daemons_.trainer().Log().find(" is revision 1\n") != std::string::npos;
+  }));
   const std::string trainer = daemons_.trainer().Log();
   EXPECT_THAT(trainer, HasSubstr(id + " revision 0 made pass 1 at step "));
   EXPECT_THAT(trainer, ContainsRegex("publish [0-9]+ is revision 1\n"));
