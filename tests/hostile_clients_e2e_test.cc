@@ -25,9 +25,10 @@ constexpr char kStatus[] = "/alchemist.v1.AdminService/GetStatus";
 constexpr int kRunningMax = 8;
 constexpr uint32_t kWindowBytes = 1 << 16;  // As HTTP/2 begins.
 constexpr int kStreamsMax = 100;            // Of a connection, as in server_main.cc.
-// What a hostile connection or stream may cost, and what may come on top of all of them.
+// What a hostile connection or stream may cost, and what may come on top of all of them: the
+// allocator's own, which 16 MiB were seen to miss by 2 where tests ran beside this one.
 constexpr int64_t kMemoryPerStream = 64 << 10;
-constexpr int64_t kMemoryQuota = 16 << 20;
+constexpr int64_t kMemoryQuota = 24 << 20;
 constexpr int64_t kMessageBytesMax = 4 << 20;
 constexpr int64_t kSilentUsMax = 20'000'000;  // The server gives them five seconds.
 
