@@ -18,8 +18,7 @@ constexpr int64_t kRowsAtOnce = 4;      // With four outputs 16 independent sums
 
 typedef float UnalignedQuad __attribute__((vector_size(16), aligned(4), may_alias));
 
-// As matmul_decode_simd.cc has it.
-constexpr int64_t kElementsAhead = 8192 / sizeof(uint16_t);
+constexpr int64_t kElementsAhead = kDecodeBytesAhead / sizeof(uint16_t);
 
 // `count` elements, at most kPairs, and zeros after them.
 ALCHEMIST_INLINE __m512bh LoadPairs(const uint16_t* p, int64_t count) {

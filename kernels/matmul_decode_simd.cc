@@ -5,10 +5,6 @@
 namespace alchemist::ALCHEMIST_SIMD {
 namespace {
 
-// How far ahead of what is multiplied the weights are asked for, in bytes: what memory delivers
-// while one line is waited for (measured on Zen 5, where it makes one row 1.2 times as fast; on
-// Zen 3 anything made it 1.4).
-constexpr int64_t kBytesAhead = 8192;
 constexpr int64_t kBytesPerLine = 64;
 
 // sums += kRows rows of x with kOutputs rows of w, for the vector at `k`.
@@ -48,7 +44,7 @@ ALCHEMIST_INLINE void DecodeBlock(const DecodeArguments<float, Weight>& a, int64
   const Weight* const w = a.w + n0 * a.depth;
   Vec sums[kRows][kOutputs] = {};
   int64_t k = 0;
-  const Weight* ahead = w + kBytesAhead / sizeof(Weight);
+  const Weight* ahead = w + kDecodeBytesAhead / sizeof(Weight);
   for (; k + kPerLine <= a.depth; k += kPerLine) {
     for (int64_t n = 0; n < kOutputs; ++n, ahead += kPerLine) __builtin_prefetch(ahead);
     for (int64_t i = k; i < k + kPerLine; i += kLanes) AddVector(x, w, a.depth, i, sums);

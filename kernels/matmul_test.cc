@@ -12,9 +12,11 @@
 #include "gtest/gtest.h"
 #include "kernels/accumulate.h"
 #include "kernels/bf16.h"
+#include "kernels/matmul_decode.h"
 #include "kernels/matmul_reference.h"
 #include "kernels/matmul_tiles.h"
 #include "kernels/onednn.h"
+#include "kernels/product_tile.h"
 #include "kernels/simd_level.h"
 #include "kernels/stream.h"
 #include "kernels/tensor_view.h"
@@ -325,6 +327,43 @@ TEST_P(DecodeVersionTest, IsExactAndKeepsRowsApart) {
   for (const MatmulShape& shape : kShapes) {
     SCOPED_TRACE(Name(shape));
     for (DType dtype : kDTypesForTest) ExpectExactAndApart(Problem(shape, 64, dtype), stream);
+  }
+  SetSimdLevelForTest(before);
+}
+
+// Ranks of no, one and more than one vector, with a rest or without.
+TEST_P(DecodeVersionTest, AdaptersAreAddedExactlyAndKeepRowsApart) {
+  if (!IsSupported(GetParam())) GTEST_SKIP() << "no " << SimdLevelName(GetParam()) << " here";
+  const SimdLevel before = CurrentSimdLevel();
+  SetSimdLevelForTest(GetParam());
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  for (DType dtype : kDTypesForTest) {
+    for (int64_t rank : {3, 16, 37}) {
+      SCOPED_TRACE(testing::Message() << DTypeName(dtype) << ", rank " << rank);
+      Problem problem({72, 50}, 9, dtype);
+      const TestMatrix u = TestMatrix::Normal(9, rank, &problem.random);
+      const TestMatrix b = TestMatrix::Normal(50, rank, &problem.random);
+      const auto products_of = [&](RowCut rows) {
+        TestMatrix y(rows.count, 50);
+        const DecodeAdapter adapter = {0, u.view().Rows(rows.first, rows.count), b.view()};
+        DecodeProducts(
+            problem.x.view().Rows(rows.first, rows.count),
+            {{problem.w.const_view(), {&adapter, 1}}},
+            [&](const ProductTile& tile) { MoveTile(tile, y.view(), /*add=*/false); }, stream);
+        return y;
+      };
+      std::vector<float> naive = problem.ForwardReference<float>();
+      std::vector<double> reference = problem.ForwardReference<double>();
+      AddProductReference(As<float>(u).data(), As<float>(b).data(), 9, rank, 50, naive.data());
+      AddProductReference(As<double>(u).data(), As<double>(b).data(), 9, rank, 50,
+                          reference.data());
+      const TestMatrix all = products_of({0, 9});
+      ExpectWithinTwiceNaive("y", all.values(), naive, reference);
+      for (int64_t count : {1, 2, 3, 6}) {
+        ExpectRowsOf("y", all, {9 - count, count}, products_of({9 - count, count}));
+      }
+    }
   }
   SetSimdLevelForTest(before);
 }

@@ -30,14 +30,9 @@ class AdminServiceImpl final : public v1::AdminService::Service {
   grpc::Status GetStatus(grpc::ServerContext*, const v1::GetStatusRequest*,
                          v1::GetStatusResponse* response) override {
     absl::StatusOr<v1::GetStatusResponse> status =
-        StatusOfLoop({model_->base_digest(), tokenizer_->digest()}, *loop_);
-    if (!status.ok()) return ToGrpcStatus(status.status());
-    *response = *std::move(status);
-    const absl::Status logged = AddStatusOfLog(*log_, *response);
-    if (!logged.ok()) {
-      LOG_EVERY_N(WARNING, 100) << "status without the log's: " << logged;
-    }
-    return grpc::Status::OK;
+        ServerStatus({model_->base_digest(), tokenizer_->digest()}, *loop_, *log_);
+    if (status.ok()) *response = *std::move(status);
+    return ToGrpcStatus(status.status());
   }
 
   grpc::Status ListRevisions(grpc::ServerContext*, const v1::ListRevisionsRequest* request,

@@ -177,8 +177,10 @@ void AddTrainer(const v1::GetStatusResponse& status, Families& to) {
   to.Counter("alchemist_serving_busy_seconds_total",
              "How long serving had work, which training lets go first.",
              status.serving_busy_seconds());
-  to.Counter("alchemist_training_steps_total", "Optimizer updates in the life of the log.",
-             AsDouble(status.steps()));
+  to.Gauge("alchemist_training_step",
+           "Optimizer updates behind the trainer's weights; fewer after it came back with an older "
+           "checkpoint.",
+           AsDouble(status.steps()));
   const v1::TokenCounts& tokens = status.tokens();
   const std::tuple<std::string, int64_t, int64_t> rows[] = {
       {"first_pass_prompt", tokens.first_pass_prompt_reused(),

@@ -290,15 +290,8 @@ absl::StatusOr<std::unique_ptr<MetricsExposer>> ExposeMetrics(ServerRuntime& run
   const std::string address = absl::GetFlag(FLAGS_metrics_address);
   if (address.empty()) return nullptr;
   const BaseId base = {runtime.model().base_digest(), runtime.tokenizer().digest()};
-  absl::StatusOr<std::unique_ptr<MetricsExposer>> metrics =
-      MetricsExposer::Start(address, [base, &runtime]() -> absl::StatusOr<v1::GetStatusResponse> {
-        ASSIGN_OR_RETURN(v1::GetStatusResponse status, StatusOfLoop(base, runtime.loop()));
-        const absl::Status logged = AddStatusOfLog(runtime.log(), status);
-        if (!logged.ok()) {
-          LOG_EVERY_N(WARNING, 100) << "metrics without the log's: " << logged;
-        }
-        return status;
-      });
+  absl::StatusOr<std::unique_ptr<MetricsExposer>> metrics = MetricsExposer::Start(
+      address, [base, &runtime] { return ServerStatus(base, runtime.loop(), runtime.log()); });
   if (!metrics.ok()) {
     return absl::UnavailableError(absl::StrCat("--metrics_address: ", metrics.status().message()));
   }

@@ -1,5 +1,6 @@
 #include "server/server_status.h"
 
+#include "base/logging.h"
 #include "server/link_messages.h"
 #include "server/log_call.h"
 
@@ -77,9 +78,20 @@ void AddTraining(const TrainerFeed& feed, v1::GetStatusResponse& status) {
   *status.mutable_revisions() = feed.revision_counts();
 }
 
+absl::Status AddLog(LogThread& log, v1::GetStatusResponse& status) {
+  return CallLog(log, [&](FeedbackLog& rows) -> absl::Status {
+    ASSIGN_OR_RETURN(const int64_t queued, rows.feedback().CountUnfinished());
+    ASSIGN_OR_RETURN(const AdapterRow adapter, rows.revisions().FindAdapter(kDefaultAdapter));
+    status.set_feedback_queued(queued);
+    status.set_pinned(adapter.pinned);
+    return absl::OkStatus();
+  });
+}
+
 }  // namespace
 
-absl::StatusOr<v1::GetStatusResponse> StatusOfLoop(const BaseId& base, ServingLoop& loop) {
+absl::StatusOr<v1::GetStatusResponse> ServerStatus(const BaseId& base, ServingLoop& loop,
+                                                   LogThread& log) {
   v1::GetStatusResponse status;
   *status.mutable_base() = ToMessage(base);
   RETURN_IF_ERROR(loop.Call([&] {
@@ -91,17 +103,11 @@ absl::StatusOr<v1::GetStatusResponse> StatusOfLoop(const BaseId& base, ServingLo
     status.set_completions_not_logged(loop.completions_not_logged());
     return absl::OkStatus();
   }));
+  const absl::Status logged = AddLog(log, status);
+  if (!logged.ok()) {
+    LOG_EVERY_N(WARNING, 100) << "status without what the log knows: " << logged;
+  }
   return status;
-}
-
-absl::Status AddStatusOfLog(LogThread& log, v1::GetStatusResponse& status) {
-  return CallLog(log, [&](FeedbackLog& rows) -> absl::Status {
-    ASSIGN_OR_RETURN(const int64_t queued, rows.feedback().CountUnfinished());
-    ASSIGN_OR_RETURN(const AdapterRow adapter, rows.revisions().FindAdapter(kDefaultAdapter));
-    status.set_feedback_queued(queued);
-    status.set_pinned(adapter.pinned);
-    return absl::OkStatus();
-  });
 }
 
 }  // namespace alchemist

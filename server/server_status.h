@@ -10,10 +10,10 @@
 
 namespace alchemist {
 
-// All but what only the log knows. Unavailable while the server stops. Any thread but the loop's.
-absl::StatusOr<v1::GetStatusResponse> StatusOfLoop(const BaseId& base, ServingLoop& loop);
-// Adds what only the log knows. Any thread but the loop's and the log's.
-absl::Status AddStatusOfLog(LogThread& log, v1::GetStatusResponse& status);
+// Unavailable while the server stops. A log that does not answer leaves out what only it knows.
+// Any thread but the loop's and the log's.
+absl::StatusOr<v1::GetStatusResponse> ServerStatus(const BaseId& base, ServingLoop& loop,
+                                                   LogThread& log);
 
 }  // namespace alchemist
 

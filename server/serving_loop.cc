@@ -1,6 +1,5 @@
 #include "server/serving_loop.h"
 
-#include <future>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,7 +9,6 @@
 namespace alchemist {
 namespace {
 
-constexpr int64_t kPostTimeoutUs = 5'000'000;
 constexpr int64_t kTickUs = 10'000;
 
 std::string LogIdOf(const FinishedCompletion& finished) {
@@ -42,7 +40,7 @@ absl::StatusOr<std::unique_ptr<ServingLoop>> ServingLoop::Create(const ServingLo
                      session.empty() ? session : absl::StrCat(request.tenant, "/", session));
                },
            .on_finished = [self](FinishedCompletion f) { self->OnFinished(std::move(f)); },
-           .poll = [self] { self->RunCommands(); }},
+           .poll = [self] { self->commands_.Run(); }},
           *p.device));
   loop->feed_ = std::make_unique<TrainerFeed>(TrainerFeed::Parts{
       .store = p.store,
@@ -61,63 +59,22 @@ absl::StatusOr<std::unique_ptr<ServingLoop>> ServingLoop::Create(const ServingLo
   return loop;
 }
 
-absl::Status ServingLoop::WhyNotPosted() const {
-  return absl::UnavailableError(commands_.closed() ? "the server is stopping"
-                                                   : "the serving loop does not keep up");
-}
-
-absl::Status ServingLoop::Post(Command command) {
-  if (commands_.Push(std::move(command), kPostTimeoutUs)) return absl::OkStatus();
-  return WhyNotPosted();
-}
-
-absl::Status ServingLoop::TryPost(Command command) {
-  if (commands_.TryPush(std::move(command))) return absl::OkStatus();
-  return WhyNotPosted();
-}
-
-void ServingLoop::PostInternal(Command command) {
-  CHECK(internal_.TryPush(std::move(command))) << "a million commands of the server's own threads";
-  commands_.TryPush([] {});  // Wakes the loop; when the queue is full it is awake.
-}
-
-absl::Status ServingLoop::Call(std::function<absl::Status()> command) {
-  auto result = std::make_shared<std::promise<absl::Status>>();
-  std::future<absl::Status> answer = result->get_future();
-  RETURN_IF_ERROR(Post([command = std::move(command), result] { result->set_value(command()); }));
-  return answer.get();  // Run drains the queue before it returns: every command is answered.
-}
-
-void ServingLoop::Stop() { commands_.Close(); }
-
 void ServingLoop::Run() {
   while (!commands_.closed()) {
-    if (RunOnce()) continue;
-    if (std::optional<Command> command = commands_.Pop(kIdleWaitUs)) (*command)();
+    if (!RunOnce()) commands_.WaitAndRun(kIdleWaitUs);
   }
-  RunCommands();
+  commands_.Drain();
   batcher_->FailAll(absl::UnavailableError("the server is stopping"));
 }
 
 bool ServingLoop::RunOnce() {
-  RunCommands();
+  commands_.Run();
   Tick();
   const bool busy = batcher_->running() + batcher_->waiting() > 0;
   busy_.Set(busy, parts_.clock->MonotonicUs());
   const YieldWord word = busy ? YieldWord::kYield : YieldWord::kGoOn;
   parts_.server_page->yield.store(static_cast<uint32_t>(word), std::memory_order_relaxed);
   return batcher_->RunStep();
-}
-
-void ServingLoop::RunCommands() {
-  // Internal ones first, and again after each other one: that may be what should wake the loop for
-  // an internal one.
-  for (int64_t i = 0; i < kCommandsMax; ++i) {
-    std::optional<Command> command = internal_.TryPop();
-    if (!command.has_value()) command = commands_.TryPop();
-    if (!command.has_value()) return;
-    (*command)();
-  }
 }
 
 void ServingLoop::Tick() {
@@ -136,8 +93,10 @@ void ServingLoop::OnFinished(FinishedCompletion finished) {
   const std::string id = LogIdOf(finished);
   const absl::Status posted = parts_.log->Post(
       [row = std::move(finished.row)](FeedbackLog& log) { return log.completions().Add(row); },
-      [id](absl::Status status) {
-        if (!status.ok()) LOG(ERROR) << id << " was not logged: " << status;
+      [this, id](absl::Status status) {
+        if (status.ok()) return;
+        LOG(ERROR) << id << " was not logged: " << status;
+        PostInternal([this] { ++completions_not_logged_; });
       });
   KILL_POINT("server.completion_posted");
   if (posted.ok()) return;

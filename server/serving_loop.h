@@ -10,14 +10,15 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "activation_store/control_pages.h"
 #include "activation_store/store.h"
-#include "base/bounded_queue.h"
 #include "base/clock.h"
 #include "base/status.h"
 #include "server/adapter_registry.h"
 #include "server/batcher.h"
+#include "server/command_queue.h"
 #include "server/held_time.h"
 #include "server/log_thread.h"
 #include "server/trainer_feed.h"
@@ -31,9 +32,7 @@ struct ServingLoopOptions {
 
 class ServingLoop {
  public:
-  using Command = std::function<void()>;
-  static constexpr int64_t kCommandsMax = 4096;
-  static constexpr int64_t kInternalMax = int64_t{1} << 20;
+  using Command = CommandQueue::Command;
   static constexpr int64_t kIdleWaitUs = 20'000;
 
   struct Parts {
@@ -58,16 +57,14 @@ class ServingLoop {
                                                              Parts parts);
 
   // ---- Any thread ----
-  // Runs `command` on the loop's thread. Unavailable when the loop stops or its queue stays full.
-  absl::Status Post(Command command);
-  // As Post, for threads that must not wait: Unavailable at once when the queue is full.
-  absl::Status TryPost(Command command);
-  // For the server's own threads (log, publisher, attach listener), which have few commands under
-  // way and must neither wait nor lose one: what they report cannot be asked for again.
-  void PostInternal(Command command);
-  // As Post, and waits for what `command` returns.
-  absl::Status Call(std::function<absl::Status()> command);
-  void Stop();  // Refuses new commands; Run returns after what is queued.
+  // CommandQueue's: they run `command` on the loop's thread.
+  absl::Status Post(Command command) { return commands_.Post(std::move(command)); }
+  absl::Status TryPost(Command command) { return commands_.TryPost(std::move(command)); }
+  void PostInternal(Command command) { commands_.PostInternal(std::move(command)); }
+  absl::Status Call(std::function<absl::Status()> command) {
+    return commands_.Call(std::move(command));
+  }
+  void Stop() { commands_.Close(); }  // Refuses new commands; Run returns after what is queued.
   // These never change.
   int64_t tokens_max() const { return batcher_->tokens_max(); }
   const BatcherOptions& batcher_options() const { return options_.batcher; }
@@ -89,15 +86,12 @@ class ServingLoop {
  private:
   ServingLoop(const ServingLoopOptions& options, Parts parts)
       : options_(options), parts_(std::move(parts)) {}
-  absl::Status WhyNotPosted() const;
-  void RunCommands();
   void Tick();
   void OnFinished(FinishedCompletion finished);
 
   const ServingLoopOptions options_;
   const Parts parts_;
-  BoundedQueue<Command> commands_{kCommandsMax};
-  BoundedQueue<Command> internal_{kInternalMax};
+  CommandQueue commands_;
   std::unique_ptr<Batcher> batcher_;
   std::unique_ptr<TrainerFeed> feed_;
   HeldTime busy_;

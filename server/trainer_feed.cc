@@ -437,7 +437,9 @@ void TrainerFeed::RetireRevisions() {
 }
 
 void TrainerFeed::OnProgress(const v1::Progress& progress) {
-  if (!AreCounts(progress.tokens())) return Fail("progress with token counts that cannot be");
+  if (progress.step() < 0 || !AreCounts(progress.tokens())) {
+    return Fail("progress with counts that cannot be");
+  }
   AddTokens(progress.tokens());
   steps_ = progress.step();
   StepRow row;

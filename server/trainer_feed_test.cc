@@ -558,7 +558,7 @@ TEST_F(TrainerFeedTest, ProgressIsLogged) {
   EXPECT_EQ(feed_->tokens().response_run(), 17);
 }
 
-TEST_F(TrainerFeedTest, TokenCountsThatCannotBeEndTheSession) {
+TEST_F(TrainerFeedTest, CountsThatCannotBeEndTheSession) {
   uint64_t epoch = 5;
   for (const int64_t count : {int64_t{-1}, (int64_t{1} << 40) + 1, INT64_MAX}) {
     Activate(++epoch);
@@ -573,6 +573,12 @@ TEST_F(TrainerFeedTest, TokenCountsThatCannotBeEndTheSession) {
     exited.session_epoch = epoch;
     feed_->OnAttachEvent(exited);
   }
+  Activate(++epoch);
+  v1::TrainerMessage message = Message(epoch);
+  message.mutable_progress()->set_step(-1);
+  feed_->OnMessage(epoch, message);
+  EXPECT_FALSE(feed_->active());
+  EXPECT_EQ(feed_->steps(), 0);
 }
 
 }  // namespace

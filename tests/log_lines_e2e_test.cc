@@ -118,6 +118,10 @@ TEST_F(LogLinesE2eTest, ACompletionThatIsNotLoggedIsNamedWithItsRequest) {
   ASSERT_OK(daemons_.WaitFor("the line", [&] {
     return daemons_.server().Log().find("was not logged") != std::string::npos;
   }));
+  EXPECT_OK(daemons_.WaitFor("the count", [&] {
+    const auto status = daemons_.client().GetStatus();
+    return status.ok() && status->completions_not_logged() == 1;
+  }));
   EXPECT_THAT(
       ServerLines(),
       Contains(HasSubstr(absl::StrCat("completion ", answer->final.completion_id(), " of request ",

@@ -64,10 +64,7 @@ class Decodes {
   // One step of all; how long it took, in seconds. Its tokens are taken.
   double Step() {
     const double seconds = SecondsOf([&] { batcher_->RunStep(); });
-    for (const auto& stream : streams_) {
-      while (stream->Take().has_value()) {
-      }
-    }
+    InProcessServer::TakeAll(streams_);
     return seconds;
   }
 
@@ -90,6 +87,54 @@ class Decodes {
   std::unique_ptr<Batcher> batcher_;
   std::vector<std::shared_ptr<CompletionStream>> streams_;
 };
+
+bool IsDefault(int64_t chunk_rows) {
+  return chunk_rows == SchedulerLimits().prompt_rows_beside_decodes;
+}
+
+std::string StepsRowName(int64_t chunk_rows) {
+  const char* const name = "step_p95_beside_prefill_ratio";
+  return IsDefault(chunk_rows) ? name : absl::StrCat(name, "_", chunk_rows);
+}
+
+absl::StatusOr<BenchRow> StepsBesidePrefillOf(const BenchContext& context, InProcessServer& server,
+                                              int64_t chunk_rows) {
+  const bool is_default = IsDefault(chunk_rows);
+  const int64_t pairs = is_default ? context.pairs : std::min(kCurvePairs, context.pairs);
+  const int64_t tokens = context.is_short ? kPromptTokensInShort : kPromptTokens;
+  BatcherOptions options = InProcessServer::OptionsFor(RecordMode::kPrefill);
+  options.scheduler.prompt_rows_beside_decodes = chunk_rows;
+  std::unique_ptr<Decodes> decodes;  // Begun anew for each pair, so that B finds the same contexts.
+  std::vector<double> prefill_seconds;
+  const auto measure_alone = [&]() -> absl::StatusOr<double> {
+    decodes.reset();
+    ASSIGN_OR_RETURN(decodes, Decodes::Start(server, options, kTogether));
+    std::vector<double> seconds;
+    for (int64_t step = 0; step < kStepsAlone; ++step) seconds.push_back(decodes->Step());
+    return Percentile(seconds, 0.95);
+  };
+  const auto measure_beside = [&]() -> absl::StatusOr<double> {
+    ASSIGN_OR_RETURN(const std::vector<double> seconds,
+                     decodes->StepsBeside(tokens, kSeed + prefill_seconds.size()));
+    double sum = 0;
+    for (const double each : seconds) sum += each;
+    prefill_seconds.push_back(sum);
+    return Percentile(seconds, 0.95);
+  };
+  const std::string what = absl::StrCat("a long prompt beside decodes, ", chunk_rows, " rows");
+  ASSIGN_OR_RETURN(const PairSamples<> p95, MeasurePairs(pairs, measure_alone, measure_beside,
+                                                         context.PairProgress(what, pairs)));
+  return RatioRow(
+      StepsRowName(chunk_rows), EstimateRatio(Ratios(p95), p95.a),
+      is_default ? Bound::AtMost(2) : Bound(),
+      {{"dtype", DTypeName(server.model().dtype())},
+       {"chunk_rows", chunk_rows},
+       {"decodes", kTogether},
+       {"prompt_tokens", tokens},
+       {"step_ms_p95_alone", Median(p95.a) * 1e3},
+       {"step_ms_p95_beside", Median(p95.b) * 1e3},
+       {"prefill_tokens_per_s", static_cast<double>(tokens) / Median(prefill_seconds)}});
+}
 
 }  // namespace
 
@@ -149,58 +194,6 @@ absl::StatusOr<BenchRow> DecodeEightOverOne(const BenchContext& context, InProce
                    {"tokens_per_s_of_1", Median(rates.a)},
                    {"tokens_per_s_of_8", Median(rates.b)}});
 }
-
-namespace {
-
-bool IsDefault(int64_t chunk_rows) {
-  return chunk_rows == SchedulerLimits().prompt_rows_beside_decodes;
-}
-
-std::string StepsRowName(int64_t chunk_rows) {
-  const char* const name = "step_p95_beside_prefill_ratio";
-  return IsDefault(chunk_rows) ? name : absl::StrCat(name, "_", chunk_rows);
-}
-
-absl::StatusOr<BenchRow> StepsBesidePrefillOf(const BenchContext& context, InProcessServer& server,
-                                              int64_t chunk_rows) {
-  const bool is_default = IsDefault(chunk_rows);
-  const int64_t pairs = is_default ? context.pairs : std::min(kCurvePairs, context.pairs);
-  const int64_t tokens = context.is_short ? kPromptTokensInShort : kPromptTokens;
-  BatcherOptions options = InProcessServer::OptionsFor(RecordMode::kPrefill);
-  options.scheduler.prompt_rows_beside_decodes = chunk_rows;
-  std::unique_ptr<Decodes> decodes;  // Begun anew for each pair, so that B finds the same contexts.
-  std::vector<double> prefill_seconds;
-  const auto measure_alone = [&]() -> absl::StatusOr<double> {
-    decodes.reset();
-    ASSIGN_OR_RETURN(decodes, Decodes::Start(server, options, kTogether));
-    std::vector<double> seconds;
-    for (int64_t step = 0; step < kStepsAlone; ++step) seconds.push_back(decodes->Step());
-    return Percentile(seconds, 0.95);
-  };
-  const auto measure_beside = [&]() -> absl::StatusOr<double> {
-    ASSIGN_OR_RETURN(const std::vector<double> seconds,
-                     decodes->StepsBeside(tokens, kSeed + prefill_seconds.size()));
-    double sum = 0;
-    for (const double each : seconds) sum += each;
-    prefill_seconds.push_back(sum);
-    return Percentile(seconds, 0.95);
-  };
-  const std::string what = absl::StrCat("a long prompt beside decodes, ", chunk_rows, " rows");
-  ASSIGN_OR_RETURN(const PairSamples<> p95, MeasurePairs(pairs, measure_alone, measure_beside,
-                                                         context.PairProgress(what, pairs)));
-  return RatioRow(
-      StepsRowName(chunk_rows), EstimateRatio(Ratios(p95), p95.a),
-      is_default ? Bound::AtMost(2) : Bound(),
-      {{"dtype", DTypeName(server.model().dtype())},
-       {"chunk_rows", chunk_rows},
-       {"decodes", kTogether},
-       {"prompt_tokens", tokens},
-       {"step_ms_p95_alone", Median(p95.a) * 1e3},
-       {"step_ms_p95_beside", Median(p95.b) * 1e3},
-       {"prefill_tokens_per_s", static_cast<double>(tokens) / Median(prefill_seconds)}});
-}
-
-}  // namespace
 
 absl::StatusOr<std::vector<BenchRow>> StepsBesidePrefill(const BenchContext& context,
                                                          InProcessServer& server) {

@@ -63,12 +63,7 @@ absl::StatusOr<double> EngineUsPerToken(InProcessServer& server, int64_t tokens)
         server.Add(*batcher, BenchPrompt(kPromptTokens, server.model().config().vocab, i), tokens));
   }
   const double before = ProcessCpuSeconds();
-  while (batcher->RunStep()) {
-    for (const auto& stream : streams) {
-      while (stream->Take().has_value()) {
-      }
-    }
-  }
+  while (batcher->RunStep()) InProcessServer::TakeAll(streams);
   return (ProcessCpuSeconds() - before) * 1e6 / static_cast<double>(kStreams * tokens);
 }
 

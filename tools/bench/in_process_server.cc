@@ -100,6 +100,13 @@ absl::StatusOr<std::shared_ptr<CompletionStream>> InProcessServer::Add(Batcher& 
   return stream;
 }
 
+void InProcessServer::TakeAll(absl::Span<const std::shared_ptr<CompletionStream>> streams) {
+  for (const std::shared_ptr<CompletionStream>& stream : streams) {
+    while (stream->Take().has_value()) {
+    }
+  }
+}
+
 absl::StatusOr<double> InProcessServer::Prefill(Batcher& batcher, std::vector<int32_t> prompt) {
   RETURN_IF_ERROR(Add(batcher, std::move(prompt), 1).status());
   return SecondsOf([&] {

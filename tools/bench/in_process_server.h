@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "activation_store/store.h"
 #include "base/status.h"
 #include "kernels/cpu_device.h"
@@ -46,6 +47,8 @@ class InProcessServer {
   absl::StatusOr<std::shared_ptr<CompletionStream>> Add(Batcher& batcher,
                                                         std::vector<int32_t> prompt,
                                                         int64_t max_tokens) const;
+  // Takes all that has come; nobody reads it.
+  static void TakeAll(absl::Span<const std::shared_ptr<CompletionStream>> streams);
   // The same for one token, to its end. How long that took, in seconds.
   absl::StatusOr<double> Prefill(Batcher& batcher, std::vector<int32_t> prompt);
   // Of the last completion that ended; 0: it was not recorded.

@@ -74,7 +74,7 @@ completed; 130 or 143 when stopped by a signal.)";
 constexpr int64_t kRequestsMax = 10'000'000;
 constexpr int64_t kConcurrencyMax = 1024;  // As many as one Abort can name.
 constexpr int64_t kRetriesMax = 1000;
-constexpr double kFactorMin = 1e-6;
+constexpr double kFactorMin = 1e-3;  // Slower, and arrivals would not fit their type.
 constexpr double kFactorMax = 1e6;
 constexpr double kSloMaxMs = 1e9;
 

@@ -98,10 +98,11 @@ std::string ReplayTable(const ReplayOptions& options, const ReplayResult& result
   AddPercentiles("time per further token", summary.tpot_ms, text);
   AddPercentiles("end to end", summary.e2e_ms, text);
   AddLine("goodput",
-          absl::StrFormat("%.3g requests/s, %.1f%% of all, met the SLO: first token within %g ms, "
-                          "%g ms per further token",
-                          summary.per_second(summary.slo_met), 100 * SloMetShare(summary),
-                          options.slo.ttft_ms, options.slo.tpot_ms),
+          absl::StrFormat(
+              "%.3g requests/s, %.1f%% of those that ended, met the SLO: first token within %g ms, "
+              "%g ms per further token",
+              summary.per_second(summary.slo_met), 100 * SloMetShare(summary), options.slo.ttft_ms,
+              options.slo.tpot_ms),
           text);
   return text;
 }

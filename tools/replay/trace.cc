@@ -20,6 +20,7 @@ namespace {
 constexpr int64_t kLengthMax = 1 << 24;
 constexpr int64_t kHashIdMax = int64_t{1} << 53;
 constexpr int64_t kTimestampMsMax = int64_t{1'000'000} * 3'600'000;
+constexpr int64_t kArrivalUsMax = kTimestampMsMax * 1000;
 constexpr int64_t kFileBytesMax = 1 << 28;
 constexpr char kAzureHeading[] = "TIMESTAMP";
 
@@ -47,6 +48,9 @@ absl::StatusOr<Trace> ParseArrivals(absl::string_view text, absl::string_view na
     if (++number <= headings || line.empty()) continue;
     const std::string where = absl::StrCat(name, ": line ", number);
     ASSIGN_OR_RETURN(TraceRequest request, parse(line, where));
+    if (request.arrival_us < 0 || request.arrival_us > kArrivalUsMax) {
+      return absl::InvalidArgumentError(absl::StrCat(where, " comes before 1970 or after 2084"));
+    }
     if (trace.requests.empty()) first_us = last_us = request.arrival_us;
     if (request.arrival_us < last_us) {
       return absl::InvalidArgumentError(absl::StrCat(where, " came before the request above it"));

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
+
 namespace alchemist {
 namespace {
 
@@ -45,6 +47,10 @@ TEST(TraceTest, AnAzureLineThatIsNoneIsNamed) {
   EXPECT_THAT(message_of("2023-11-16 18:17:04,1"), HasSubstr("t: line 3 has no lengths"));
   EXPECT_THAT(message_of("2023-11-16 18:17:04,1,16777217"), HasSubstr("from 1 to 16777216"));
   EXPECT_THAT(message_of("2023-11-16 18:17:02,1,1"), HasSubstr("t: line 3 came before"));
+  for (const char* time : {"infinite-future", "1969-12-31 23:59:59", "9999-01-01 00:00:00"}) {
+    EXPECT_THAT(message_of(absl::StrCat(time, ",1,1")),
+                HasSubstr("t: line 3 comes before 1970 or after 2084"));
+  }
   EXPECT_THAT(MessageOf(ParseTrace(kAzureHeadings, "t")), HasSubstr("t: has no requests"));
 }
 
