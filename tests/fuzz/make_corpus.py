@@ -226,12 +226,13 @@ def link_to_server():
                                          publish("a\0b"), publish("")),
         "valid_numbers_at_their_ends": session(
             hello, ask(-1, -1), ask(MAX, 1), release(-1, -1, -1), release(1, MAX, MAX),
-            publish("x", parent=-1), progress(-1, passes("a", MAX)),
+            publish("x", parent=-1), progress(0, passes("a", MAX)),
             progress(MAX, passes("a", -1))),
         "valid_revoke_ack": session(hello, message(f7=message(f1=1, f2=0, f3=1))),
         # Sums of these overflowed.
         "progress_of_too_many_tokens": session(hello, *[progress(1, tokens=MAX)] * 2),
         "progress_of_negative_tokens": session(hello, progress(1, tokens=-1)),
+        "progress_of_a_negative_step": session(hello, progress(-1)),
         "nothing": b"",
         "no_hello": session(ask(1)),
         "hello_twice": session(hello, hello),
