@@ -1,9 +1,12 @@
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "kernels/attention_bf16.h"
 #include "kernels/attention_cpu.h"
 #include "kernels/attention_simd.h"
 #include "kernels/attention_tiles.h"
@@ -57,35 +60,66 @@ std::vector<Tile> CutIntoTiles(const AttentionShape& shape, absl::Span<const Att
   return tiles;
 }
 
+// Whether the loops of attention_bf16.h are used. One decode row is bound by gathering keys, many
+// prompt rows by arithmetic.
 template <typename T>
-void RunTile(const AttentionShape& shape, const Tile& tile, ConstTensorView q, Softmax softmax) {
-  thread_local Scratch<float> floats;
-  thread_local Scratch<int32_t> counts;
-  const AttentionSpan& span = *tile.span;
-  const int64_t group = shape.heads / shape.kv_heads;
-  const int64_t width = shape.head_dim;
-  const int64_t row_heads = tile.rows * group;
-  const int64_t block = kKeysPerBlock * width;
-  float* const q_rows = floats.Get(row_heads * width + 3 * block);
-  float* const k = q_rows + row_heads * width;
-  float* const v = k + block;
-  float* const k_transposed = v + block;
-  int32_t* const visible = counts.Get(row_heads);
-  for (int64_t t = 0; t < tile.rows; ++t) {
-    CopyAsF32(q.Row<T>(span.first_row + tile.first + t) + tile.kv_head * group * width,
-              group * width, q_rows + t * group * width);
-  }
-  std::fill_n(softmax.out, row_heads * width, 0.0f);
-  std::fill_n(softmax.max, row_heads, -std::numeric_limits<float>::infinity());
-  std::fill_n(softmax.sum, row_heads, 0.0f);
+bool MultipliesBf16(const AttentionShape& shape, RowPhase phase) {
+  const SimdLevel needed =
+      phase == RowPhase::kDecode ? SimdLevel::kAvx512Bf16 : SimdLevel::kAvx512FastBf16;
+  return std::is_same_v<T, Bf16> && CurrentSimdLevel() >= needed &&
+         shape.head_dim % avx512_bf16::kHeadDimGranule == 0;
+}
 
-  const SimdLevel level = AttentionSimdLevel(shape);
-  const absl::Span<const int32_t> positions = span.positions.subspan(tile.first, tile.rows);
+// Calls block(first_key, rows) for a tile's blocks of keys, with the row-heads that see any of one.
+template <typename T, typename Block>
+void ForEachBlock(const AttentionShape& shape, const Tile& tile, const Softmax& softmax,
+                  const Block& block) {
+  thread_local Scratch<int32_t> counts;
+  const int64_t group = shape.heads / shape.kv_heads;
+  const int64_t row_heads = tile.rows * group;
+  int32_t* const visible = counts.Get(row_heads);
+  const absl::Span<const int32_t> positions = tile.span->positions.subspan(tile.first, tile.rows);
   for (int64_t key = tile.first_key; key < tile.end_key; key += kKeysPerBlock) {
-    PrefetchKeys<T>(shape, span.kv, tile.kv_head, key + kKeysPerBlock, tile.end_key);
-    GatherKeys<T>(shape, span.kv, tile.kv_head, key, tile.end_key, k, v);
-    ALCHEMIST_SIMD_VERSION(level, TransposeKeys)(k, width, k_transposed);
+    PrefetchKeys<T>(shape, tile.span->kv, tile.kv_head, key + kKeysPerBlock, tile.end_key);
     const int64_t blind = SetVisible(positions, group, key, visible);
+    block(key, blind,
+          ForwardRows{.count = row_heads - blind,
+                      .q = nullptr,
+                      .visible = visible + blind,
+                      .max = softmax.max + blind,
+                      .sum = softmax.sum + blind,
+                      .out = softmax.out + blind * shape.head_dim});
+  }
+}
+
+// The row-heads' q, dense.
+template <typename T, typename Copy>
+void GatherQ(const AttentionShape& shape, const Tile& tile, ConstTensorView q, const Copy& copy) {
+  const int64_t part = shape.heads / shape.kv_heads * shape.head_dim;
+  for (int64_t t = 0; t < tile.rows; ++t) {
+    copy(q.Row<T>(tile.span->first_row + tile.first + t) + tile.kv_head * part, part, t * part);
+  }
+}
+
+template <typename T>
+void RunInF32(const AttentionShape& shape, const Tile& tile, ConstTensorView q,
+              const Softmax& softmax) {
+  thread_local Scratch<float> floats;
+  const int64_t width = shape.head_dim;
+  const int64_t q_floats = tile.rows * (shape.heads / shape.kv_heads) * width;
+  const int64_t block_floats = kKeysPerBlock * width;
+  float* const q_rows = floats.Get(q_floats + 3 * block_floats);
+  float* const k = q_rows + q_floats;
+  float* const v = k + block_floats;
+  float* const k_transposed = v + block_floats;
+  GatherQ<T>(shape, tile, q, [&](const T* from, int64_t count, int64_t at) {
+    CopyAsF32(from, count, q_rows + at);
+  });
+  const SimdLevel level = AttentionSimdLevel(shape);
+  ForEachBlock<T>(shape, tile, softmax, [&](int64_t key, int64_t blind, ForwardRows rows) {
+    GatherKeys<T>(shape, tile.span->kv, tile.kv_head, key, tile.end_key, k, v);
+    ALCHEMIST_SIMD_VERSION(level, TransposeKeys)(k, width, k_transposed);
+    rows.q = q_rows + blind * width;
     ALCHEMIST_SIMD_VERSION(level, AttentionForwardBlock)
     ({.head_dim = width,
       .scale = shape.scale,
@@ -93,13 +127,40 @@ void RunTile(const AttentionShape& shape, const Tile& tile, ConstTensorView q, S
       .v = v,
       .k_transposed = k_transposed,
       .v_transposed = nullptr},
-     {.count = row_heads - blind,
-      .q = q_rows + blind * width,
-      .visible = visible + blind,
-      .max = softmax.max + blind,
-      .sum = softmax.sum + blind,
-      .out = softmax.out + blind * width});
-  }
+     rows);
+  });
+}
+
+void RunInBf16(const AttentionShape& shape, const Tile& tile, ConstTensorView q,
+               const Softmax& softmax) {
+  thread_local Scratch<uint16_t> bits;
+  const int64_t width = shape.head_dim;
+  const int64_t q_elements = tile.rows * (shape.heads / shape.kv_heads) * width;
+  const int64_t block_elements = kKeysPerBlock * width;
+  uint16_t* const q_rows = bits.Get(q_elements + 2 * block_elements);
+  uint16_t* const k = q_rows + q_elements;
+  uint16_t* const v = k + block_elements;
+  GatherQ<Bf16>(shape, tile, q, [&](const Bf16* from, int64_t count, int64_t at) {
+    std::memcpy(q_rows + at, from, count * sizeof(Bf16));
+  });
+  ForEachBlock<Bf16>(shape, tile, softmax, [&](int64_t key, int64_t blind, ForwardRows rows) {
+    const KeyRows of_block(shape, tile.span->kv, tile.kv_head, key, tile.end_key);
+    avx512_bf16::PairKeys(of_block.k, width, k);
+    avx512_bf16::PairValues(of_block.v, width, v);
+    avx512_bf16::AttentionForwardBlock({.head_dim = width, .scale = shape.scale, .k = k, .v = v},
+                                       q_rows + blind * width, rows);
+  });
+}
+
+template <typename T>
+void RunTile(const AttentionShape& shape, const Tile& tile, ConstTensorView q, RowPhase phase,
+             const Softmax& softmax) {
+  const int64_t row_heads = tile.rows * (shape.heads / shape.kv_heads);
+  std::fill_n(softmax.out, row_heads * shape.head_dim, 0.0f);
+  std::fill_n(softmax.max, row_heads, -std::numeric_limits<float>::infinity());
+  std::fill_n(softmax.sum, row_heads, 0.0f);
+  if (MultipliesBf16<T>(shape, phase)) return RunInBf16(shape, tile, q, softmax);
+  RunInF32<T>(shape, tile, q, softmax);
 }
 
 // softmax: over its keys and then those of `next`. A row-head that sees none of those keeps its
@@ -167,12 +228,12 @@ class Tiles {
   std::vector<size_t> firsts_;  // And the number of tiles at the end.
 };
 
-// The wholes [first, end). Joining decode rows' tiles is on the calling thread, `joins_here`: a
+// The wholes [first, end). Joining decode rows' tiles is on the calling thread: a
 // hundredth of one thread's work, less than waking another one.
 template <typename T>
 void ForwardGroupOfTiles(const AttentionShape& shape, const Tiles& tiles, size_t first, size_t end,
                          int64_t rows_per_tile, ConstTensorView q, TensorView out, TensorView lse,
-                         bool joins_here, Stream& stream) {
+                         RowPhase phase, Stream& stream) {
   thread_local Scratch<float> scratch;
   const int64_t group = shape.heads / shape.kv_heads;
   const int64_t floats = Softmax::Floats(rows_per_tile * group, shape.head_dim);
@@ -190,9 +251,9 @@ void ForwardGroupOfTiles(const AttentionShape& shape, const Tiles& tiles, size_t
   stream.pool().ParallelFor(count, [&](int64_t i) {
     thread_local Scratch<float> own;
     const size_t tile = begin + static_cast<size_t>(i);
-    if (!tiles.IsAlone(tile)) return RunTile<T>(shape, tiles[tile], q, softmax_of(tile));
+    if (!tiles.IsAlone(tile)) return RunTile<T>(shape, tiles[tile], q, phase, softmax_of(tile));
     const Softmax softmax(own.Get(floats), rows_per_tile * group, shape.head_dim);
-    RunTile<T>(shape, tiles[tile], q, softmax);
+    RunTile<T>(shape, tiles[tile], q, phase, softmax);
     StoreTile<T>(shape, tiles[tile], softmax, out, lse);
   });
   const auto join = [&](int64_t i) {
@@ -203,7 +264,7 @@ void ForwardGroupOfTiles(const AttentionShape& shape, const Tiles& tiles, size_t
     StoreTile<T>(shape, tiles[tile], softmax_of(tile), out, lse);
   };
   const auto joins = static_cast<int64_t>(parted.size());
-  if (!joins_here && joins > 0) return stream.pool().ParallelFor(joins, join);
+  if (phase == RowPhase::kPrefill && joins > 0) return stream.pool().ParallelFor(joins, join);
   for (int64_t i = 0; i < joins; ++i) join(i);
 }
 
@@ -219,7 +280,7 @@ void AttentionForwardCpu(const AttentionShape& shape, absl::Span<const Attention
       CutIntoTiles(shape, spans, rows_per_tile, decode ? kKeysPerDecodeTile : kKeysPerTile));
   for (size_t first = 0; first < tiles.wholes(); first = tiles.GroupEnd(first)) {
     ForwardGroupOfTiles<T>(shape, tiles, first, tiles.GroupEnd(first), rows_per_tile, q, out, lse,
-                           /*joins_here=*/decode, stream);
+                           phase, stream);
   }
 }
 

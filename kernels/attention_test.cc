@@ -6,11 +6,15 @@
 #include <limits>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "kernels/attention_reference.h"
+#include "kernels/bf16.h"
 #include "kernels/row_pieces.h"
 #include "kernels/simd_level.h"
 #include "kernels/stream.h"
@@ -44,7 +48,7 @@ constexpr Case kCases[] = {{3, 3, 16, 1, 1},     {4, 2, 32, 64, 64},  {9, 3, 64,
                            {8, 1, 128, 97, 1},   {6, 2, 24, 129, 50}, {2, 1, 8, 300, 290},
                            {2, 1, 16, 1100, 100}};
 // A whole prompt, and rows before and after the border of two key tiles of 1,024.
-constexpr Case kInvarianceCases[] = {{6, 2, 16, 512, 512}, {2, 1, 16, 1100, 150}};
+constexpr Case kInvarianceCases[] = {{6, 2, 16, 512, 512}, {2, 1, 32, 1100, 150}};
 constexpr RowPhase kPhases[] = {RowPhase::kPrefill, RowPhase::kDecode};
 
 // One sequence: its rows' q, its K and V as one run, and what the backward pass starts from.
@@ -201,40 +205,61 @@ TEST(AttentionReferenceTest, VjpIsTheComplexStepGradient) {
   ExpectSameGradient("dv", dv, ComplexStepGradient(of_v, problem.v.AsDouble()), 100);
 }
 
-class AttentionTest : public testing::TestWithParam<DType> {};
-INSTANTIATE_TEST_SUITE_P(Types, AttentionTest, testing::ValuesIn(kDTypesForTest),
-                         [](const auto& info) { return DTypeName(info.param); });
+// With each set of loops that a type has.
+class AttentionTest : public testing::TestWithParam<std::pair<DType, SimdLevel>> {
+ protected:
+  void SetUp() override {
+    const SimdLevel level = GetParam().second;
+    if (!IsSupported(level)) GTEST_SKIP() << "no " << SimdLevelName(level) << " here";
+    SetSimdLevelForTest(level);
+  }
+  void TearDown() override { SetSimdLevelForTest(before_); }
+
+  DType dtype() const { return GetParam().first; }
+
+ private:
+  const SimdLevel before_ = CurrentSimdLevel();
+};
+INSTANTIATE_TEST_SUITE_P(TypesAndLevels, AttentionTest,
+                         testing::Values(std::pair(DType::kF32, SimdLevel::kPortable),
+                                         std::pair(DType::kF32, SimdLevel::kAvx2),
+                                         std::pair(DType::kF32, SimdLevel::kAvx512),
+                                         std::pair(DType::kBf16, SimdLevel::kPortable),
+                                         std::pair(DType::kBf16, SimdLevel::kAvx2),
+                                         std::pair(DType::kBf16, SimdLevel::kAvx512),
+                                         std::pair(DType::kBf16, SimdLevel::kAvx512Bf16),
+                                         std::pair(DType::kBf16, SimdLevel::kAvx512FastBf16)),
+                         [](const auto& info) {
+                           std::string name = absl::StrCat(DTypeName(info.param.first),
+                                                           SimdLevelName(info.param.second));
+                           std::erase_if(name, [](char c) { return !absl::ascii_isalnum(c); });
+                           return name;
+                         });
 
 TEST_P(AttentionTest, IsAsExactAsThePlainLoops) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
-  const SimdLevel before = CurrentSimdLevel();
   for (const Case& c : kCases) {
-    const Problem problem(c, GetParam());
-    for (SimdLevel level : {SimdLevel::kPortable, before}) {
-      SCOPED_TRACE(testing::Message() << SimdLevelName(level) << ", " << c.heads << " heads of "
-                                      << c.head_dim << ", " << c.keys << " keys");
-      SetSimdLevelForTest(level);
-      Outputs outputs(problem);
-      Forward(problem, {0, c.rows}, {c.keys}, &outputs, stream);
-      Gradients gradients(c);
-      Backward(problem, outputs, {0, c.rows}, {c.keys}, &gradients, stream);
-      const ReferenceResults<float> naive(problem, outputs);
-      const ReferenceResults<double> reference(problem, outputs);
-      ExpectWithinTwiceNaive("out", outputs.out.values(), Stored(GetParam(), naive.out),
-                             reference.out);
-      ExpectWithinTwiceNaive("lse", outputs.lse.values(), naive.lse, reference.lse);
-      Outputs decoded(problem);
-      Forward(problem, {0, c.rows}, {c.keys}, &decoded, stream, RowPhase::kDecode);
-      ExpectWithinTwiceNaive("decoded out", decoded.out.values(), Stored(GetParam(), naive.out),
-                             reference.out);
-      ExpectWithinTwiceNaive("decoded lse", decoded.lse.values(), naive.lse, reference.lse);
-      ExpectWithinTwiceNaive("dq", gradients.dq.values(), naive.dq, reference.dq);
-      ExpectWithinTwiceNaive("dk", gradients.dk.values(), naive.dk, reference.dk);
-      ExpectWithinTwiceNaive("dv", gradients.dv.values(), naive.dv, reference.dv);
-    }
+    const Problem problem(c, dtype());
+    SCOPED_TRACE(testing::Message()
+                 << c.heads << " heads of " << c.head_dim << ", " << c.keys << " keys");
+    Outputs outputs(problem);
+    Forward(problem, {0, c.rows}, {c.keys}, &outputs, stream);
+    Gradients gradients(c);
+    Backward(problem, outputs, {0, c.rows}, {c.keys}, &gradients, stream);
+    const ReferenceResults<float> naive(problem, outputs);
+    const ReferenceResults<double> reference(problem, outputs);
+    ExpectWithinTwiceNaive("out", outputs.out.values(), Stored(dtype(), naive.out), reference.out);
+    ExpectWithinTwiceNaive("lse", outputs.lse.values(), naive.lse, reference.lse);
+    Outputs decoded(problem);
+    Forward(problem, {0, c.rows}, {c.keys}, &decoded, stream, RowPhase::kDecode);
+    ExpectWithinTwiceNaive("decoded out", decoded.out.values(), Stored(dtype(), naive.out),
+                           reference.out);
+    ExpectWithinTwiceNaive("decoded lse", decoded.lse.values(), naive.lse, reference.lse);
+    ExpectWithinTwiceNaive("dq", gradients.dq.values(), naive.dq, reference.dq);
+    ExpectWithinTwiceNaive("dk", gradients.dk.values(), naive.dk, reference.dk);
+    ExpectWithinTwiceNaive("dv", gradients.dv.values(), naive.dv, reference.dv);
   }
-  SetSimdLevelForTest(before);
 }
 
 // K/V as one run, in pages of 32, and cut anywhere.
@@ -249,7 +274,7 @@ TEST_P(AttentionTest, AForwardRowDependsOnItsQPhaseAndTheKeysBeforeItOnly) {
   WorkerPool pool({.threads = 1});
   Stream stream(&pool);
   for (const Case& c : kInvarianceCases) {
-    const Problem problem(c, GetParam());
+    const Problem problem(c, dtype());
     for (const RowPhase phase : kPhases) {
       Outputs whole(problem);
       Forward(problem, {0, c.rows}, {c.keys}, &whole, stream, phase);
@@ -292,7 +317,7 @@ TEST(AttentionSpanTest, SpansOfOneCallDoNotTouchEachOther) {
 TEST_P(AttentionTest, AnyCutOfTheBackwardPassMakesTheSameBits) {
   WorkerPool pool({.threads = 1});
   Stream stream(&pool);
-  const Problem problem(kInvarianceCases[0], GetParam());
+  const Problem problem(kInvarianceCases[0], dtype());
   Outputs outputs(problem);
   Forward(problem, {0, problem.c.rows}, KvCuts(problem.c.keys)[0], &outputs, stream);
   Gradients whole(problem.c);
@@ -385,18 +410,25 @@ TEST(AttentionSpanTest, PositionsMayHaveGaps) {
   }
 }
 
+void FillRow(float value, int64_t row, TensorView matrix) {
+  if (matrix.dtype == DType::kF32) {
+    std::fill_n(matrix.Row<float>(row), matrix.width, value);
+  } else {
+    std::fill_n(matrix.Row<Bf16>(row), matrix.width, ToBf16(value));
+  }
+}
+
 // Memory behind a position may hold anything: rows of requests that are gone, or nothing yet.
-TEST(AttentionSpanTest, KeysAfterARowsPositionAreNotTouched) {
+TEST_P(AttentionTest, KeysAfterARowsPositionAreNotTouched) {
   constexpr int64_t kKeys = 200, kClean = 145;  // Behind the first tile of a decode row, too.
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
-  const Problem problem({.heads = 4, .kv_heads = 2, .head_dim = 16, .keys = kKeys, .rows = kKeys});
-  Problem poisoned({.heads = 4, .kv_heads = 2, .head_dim = 16, .keys = kKeys, .rows = kKeys});
+  const Case c = {.heads = 4, .kv_heads = 2, .head_dim = 32, .keys = kKeys, .rows = kKeys};
+  const Problem problem(c, dtype());
+  Problem poisoned(c, dtype());
   for (int64_t key = kClean; key < kKeys; ++key) {
-    for (int64_t j = 0; j < problem.k.width(); ++j) {
-      poisoned.k.Row(key)[j] = std::numeric_limits<float>::quiet_NaN();
-      poisoned.v.Row(key)[j] = std::numeric_limits<float>::infinity();
-    }
+    FillRow(std::numeric_limits<float>::quiet_NaN(), key, poisoned.k.view());
+    FillRow(std::numeric_limits<float>::infinity(), key, poisoned.v.view());
   }
   Outputs clean(problem), got(problem), clean_decoded(problem), decoded(problem);
   Forward(problem, {0, kKeys}, {kKeys}, &clean, stream);

@@ -67,8 +67,30 @@ void GatherKeys(const AttentionShape& shape, absl::Span<const KvRun> runs, int64
   std::fill(v + count * width, v + kKeysPerBlock * width, 0.0f);
 }
 
-// Asks the memory for what GatherKeys will read. A head's part of a row is short and the next row's
-// lies elsewhere, which the CPU does not foresee.
+// The rows, by their bits, of the columns of `kv_head` of the 32 keys from `first`; those of keys
+// from `end` on are the last one's before it.
+struct KeyRows {
+  KeyRows(const AttentionShape& shape, absl::Span<const KvRun> runs, int64_t kv_head, int64_t first,
+          int64_t end) {
+    const int64_t count = std::min(kKeysPerBlock, end - first);
+    const int64_t column = kv_head * shape.head_dim;
+    ForEachPiece(runs, first, first + count,
+                 [&](const KvRun& run, int64_t row, int64_t rows, int64_t key) {
+                   for (int64_t i = 0; i < rows; ++i) {
+                     k[key + i] = &run.k.Row<Bf16>(row + i)[column].bits;
+                     v[key + i] = &run.v.Row<Bf16>(row + i)[column].bits;
+                   }
+                 });
+    std::fill(k + count, k + kKeysPerBlock, k[count - 1]);
+    std::fill(v + count, v + kKeysPerBlock, v[count - 1]);
+  }
+
+  const uint16_t* k[kKeysPerBlock];
+  const uint16_t* v[kKeysPerBlock];
+};
+
+// Asks the memory for what will be read of these keys. A head's part of a row is short and the next
+// row's lies elsewhere, which the CPU does not foresee.
 template <typename T>
 void PrefetchKeys(const AttentionShape& shape, absl::Span<const KvRun> runs, int64_t kv_head,
                   int64_t first, int64_t end) {

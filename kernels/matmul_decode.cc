@@ -37,7 +37,7 @@ std::vector<DecodeRowAdapter> AdaptersOfRows(int64_t rows, const DecodeLinear& l
 }
 
 bool MultipliesAsTheyAre(ConstTensorView x, ConstTensorView w) {
-  return CurrentSimdLevel() == SimdLevel::kAvx512Bf16 && x.dtype == DType::kBf16 &&
+  return CurrentSimdLevel() >= SimdLevel::kAvx512Bf16 && x.dtype == DType::kBf16 &&
          w.dtype == DType::kBf16;
 }
 

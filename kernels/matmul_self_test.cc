@@ -140,9 +140,9 @@ Calls CallsOf(absl::Span<const MatmulShape> shapes, DType stored, DType called) 
   return calls;
 }
 
-// For the CPU's own bf16 products; 0 when they are not to be used.
+// For products of bf16 as it is; 0 when they are not to be used.
 int64_t Bf16TileRows(const Calls& calls) {
-  if (!OnednnHasBf16()) return 0;
+  if (!OnednnHasFastBf16()) return 0;
   const bool agrees = std::all_of(calls.begin(), calls.end(), [](const auto& call) {
     return Trial(call, kTileRows).AgreesWithF32();
   });

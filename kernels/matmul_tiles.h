@@ -5,7 +5,7 @@
 //
 // bf16 rows and blocks of bf16 weights are widened into the thread's memory for f32 calls; a block
 // serves all tiles of it that the thread computes, and costs less than a hundredth of their
-// arithmetic. Where the CPU multiplies bf16 itself, rows and weights are used where they lie.
+// arithmetic. Where OnednnHasFastBf16, rows and weights are used where they lie.
 //
 // The column blocks and the parts that a long sum is split into depend on the right-hand matrix's
 // shape alone; the rows that oneDNN is given have counts that are bitwise equivalent on this
@@ -53,7 +53,7 @@ struct ProductKind {
   int64_t columns = 0;
   bool transposed = false;
   DType stored = DType::kF32;  // The matrix's type.
-  DType called = DType::kF32;  // bf16: both operands are, and the CPU multiplies it itself.
+  DType called = DType::kF32;  // bf16: both operands are.
 };
 std::vector<OnednnMatmulShape> ProductCalls(const ProductKind& kind);
 

@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
+#include "kernels/simd_level.h"
 
 namespace alchemist {
 namespace {
@@ -89,10 +90,10 @@ void OnednnMatmul(const OnednnMatmulShape& shape, const void* a, const void* b, 
   prepared.For(shape).Run(a, b, c);
 }
 
-bool OnednnHasBf16() {
+bool OnednnHasFastBf16() {
   // An instruction set's value has the bits of all those that it includes.
-  constexpr auto kBf16 = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
-  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kBf16) == kBf16;
+  constexpr auto kAmx = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_amx);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kAmx) == kAmx || HasFastBf16();
 }
 
 std::string OnednnVersion() {

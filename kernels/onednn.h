@@ -30,11 +30,11 @@ struct OnednnMatmulShape {
 };
 
 // Prepared calls are kept per thread and shape, so that a call costs about 1 us beside its
-// arithmetic. REQUIRES: rows, depth, columns > 0; bf16 where OnednnHasBf16.
+// arithmetic. REQUIRES: rows, depth, columns > 0; bf16 where OnednnHasFastBf16.
 void OnednnMatmul(const OnednnMatmulShape& shape, const void* a, const void* b, float* c);
 
-// Whether this CPU has bf16 products of its own (AVX-512 BF16), which oneDNN then uses.
-bool OnednnHasBf16();
+// Whether bf16 products are faster than f32 ones: this CPU has AMX, or HasFastBf16.
+bool OnednnHasFastBf16();
 
 std::string OnednnVersion();  // "2.6.3"
 

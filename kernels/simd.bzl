@@ -7,12 +7,12 @@ _LEVELS = {
     "avx512": ["-mavx512f", "-mfma"],
 }
 
-def simd_library(name, src, hdr, copts):
-    """The three versions of `src`, behind the declarations in `hdr`."""
+def simd_library(name, src, hdr, copts, inlined = []):
+    """The three versions of `src`, with headers of its own, behind the declarations in `hdr`."""
     for level, flags in _LEVELS.items():
         native.cc_library(
             name = name + "_" + level,
-            srcs = [src],
+            srcs = [src] + inlined,
             hdrs = [hdr],
             copts = copts + flags,
             visibility = ["//visibility:private"],

@@ -8,6 +8,7 @@ namespace alchemist {
 namespace {
 
 SimdLevel HighestSupported() {
+  if (HasFastBf16()) return SimdLevel::kAvx512FastBf16;
   for (SimdLevel level : {SimdLevel::kAvx512Bf16, SimdLevel::kAvx512, SimdLevel::kAvx2}) {
     if (IsSupported(level)) return level;
   }
@@ -31,6 +32,8 @@ const char* SimdLevelName(SimdLevel level) {
       return "AVX-512";
     case SimdLevel::kAvx512Bf16:
       return "AVX-512 BF16";
+    case SimdLevel::kAvx512FastBf16:
+      return "fast AVX-512 BF16";
   }
   return "unknown level";
 }
@@ -44,11 +47,14 @@ bool IsSupported(SimdLevel level) {
     case SimdLevel::kAvx512:
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma");
     case SimdLevel::kAvx512Bf16:
+    case SimdLevel::kAvx512FastBf16:
       return IsSupported(SimdLevel::kAvx512) && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512bf16");
   }
   return false;
 }
+
+bool HasFastBf16() { return IsSupported(SimdLevel::kAvx512Bf16) && !__builtin_cpu_is("intel"); }
 
 SimdLevel CurrentSimdLevel() { return Level().load(std::memory_order_relaxed); }
 

@@ -48,7 +48,7 @@ ABSL_FLAG(std::string, model, "", "A Hugging Face directory to run on.");
 ABSL_FLAG(std::string, shape, "135m",
           "Without --model: random weights of this shape, 135m (SmolLM2-135M) or tiny.");
 ABSL_FLAG(std::string, dtype, "auto",
-          "Type of these weights: f32, bf16, or auto: bf16 where the CPU multiplies it itself.");
+          "Type of these weights: f32, bf16, or auto: bf16 where products of it are faster.");
 ABSL_FLAG(std::string, model_cache, "",
           "Keep these weights in this directory and use them in the next run; else they are made "
           "anew.");
