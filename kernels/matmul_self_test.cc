@@ -13,6 +13,7 @@
 #include "kernels/matmul.h"
 #include "kernels/matmul_tiles.h"
 #include "kernels/onednn.h"
+#include "kernels/short_product.h"
 
 namespace alchemist {
 namespace {
@@ -37,8 +38,15 @@ class Trial {
   // Whether rows [first, first + count), computed alone, have the bits that they had among all.
   bool KeepsBits(int64_t first, int64_t count) {
     Run(first, count, c_.get());
-    return std::memcmp(&wanted_[first * shape_.columns], c_.get(),
-                       count * shape_.columns * sizeof(float)) == 0;
+    return HasBits(first, count);
+  }
+
+  // Whether ShortProduct in parts of `part` terms gives the bits that oneDNN gave.
+  bool IsShortProduct(int64_t part) {
+    const int64_t count = std::min(rows_, kShortRowsMax);
+    ShortProduct({a_.get(), count, shape_.a_stride, shape_.dtype}, b_.get(), shape_.b_stride,
+                 shape_.dtype, shape_.depth, part, {c_.get(), count, shape_.columns, DType::kF32});
+    return HasBits(0, count);
   }
 
   // Whether bf16 operands gave what they give when they are widened first. The bound is far below
@@ -61,6 +69,12 @@ class Trial {
   }
 
  private:
+  // Whether c_ has what rows [first, first + count) had among all.
+  bool HasBits(int64_t first, int64_t count) const {
+    return std::memcmp(&wanted_[first * shape_.columns], c_.get(),
+                       count * shape_.columns * sizeof(float)) == 0;
+  }
+
   int64_t BRows() const { return shape_.b_transposed ? shape_.columns : shape_.depth; }
   int64_t BColumns() const { return shape_.b_transposed ? shape_.depth : shape_.columns; }
 
@@ -149,13 +163,37 @@ int64_t Bf16TileRows(const Calls& calls) {
   return agrees ? TallestTiles(calls).value_or(0) : 0;
 }
 
+// In parts of how many terms oneDNN sums, where that is one of those that it was seen to use.
+ShortParts ShortPartsOf(const Calls& calls) {
+  ShortParts parts;
+  for (const OnednnMatmulShape& call : calls) {
+    if (!call.b_transposed || !HasShortProduct(call.dtype, call.dtype, call.columns, call.depth)) {
+      continue;
+    }
+    Trial trial(call, kTileRows);
+    for (const int64_t part : {512, 1024, 2048, 4096}) {
+      if (!trial.IsShortProduct(part)) continue;
+      parts[call] = part;
+      break;
+    }
+  }
+  return parts;
+}
+
 }  // namespace
 
 absl::Status MatmulSelfTest(absl::Span<const MatmulShape> shapes, DType weights) {
-  ASSIGN_OR_RETURN(const int64_t f32_rows, TallestTiles(CallsOf(shapes, weights, DType::kF32)));
+  Calls calls = CallsOf(shapes, weights, DType::kF32);
+  ASSIGN_OR_RETURN(const int64_t f32_rows, TallestTiles(calls));
   SetTileRows(DType::kF32, f32_rows);
-  SetTileRows(DType::kBf16,
-              weights == DType::kBf16 ? Bf16TileRows(CallsOf(shapes, weights, DType::kBf16)) : 0);
+  int64_t bf16_rows = 0;
+  if (weights == DType::kBf16) {
+    const Calls bf16_calls = CallsOf(shapes, weights, DType::kBf16);
+    bf16_rows = Bf16TileRows(bf16_calls);
+    if (bf16_rows > 0) calls.insert(bf16_calls.begin(), bf16_calls.end());
+  }
+  SetTileRows(DType::kBf16, bf16_rows);
+  SetShortParts(ShortPartsOf(calls));
   return absl::OkStatus();
 }
 

@@ -259,6 +259,12 @@ TEST_P(MatmulSelfTestTest, Bf16IsMultipliedAsItIsWhereThatIsFaster) {
   EXPECT_EQ(TileRows(DType::kBf16) > 0, GetParam() == DType::kBf16) << MatmulDescription();
 }
 
+// oneDNN 2.6.3 sums in parts of 512 or 1,024 terms on every CPU with AVX-512 that was tried.
+TEST_P(MatmulSelfTestTest, FewRowsHaveLoopsOfTheirOwn) {
+  if (CurrentSimdLevel() < SimdLevel::kAvx512) GTEST_SKIP() << "no AVX-512 here";
+  EXPECT_TRUE(HasShortParts()) << MatmulDescription();
+}
+
 // DESIGN.md section 9: an OpenMP team under each worker would take the cores from the others.
 TEST(MatmulThreadsTest, OneDnnStartsNoThreadsOfItsOwn) {
   const auto threads = [] {

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <utility>
 
 #include "absl/container/inlined_vector.h"
 #include "base/logging.h"
 #include "kernels/bf16.h"
 #include "kernels/onednn.h"
 #include "kernels/scratch.h"
+#include "kernels/short_product.h"
 
 namespace alchemist {
 namespace {
@@ -37,6 +39,11 @@ std::atomic<int64_t> bf16_tile_rows = 0;
 std::atomic<int64_t>& TileRowsOf(DType called) {
   CHECK(called == DType::kF32 || called == DType::kBf16) << DTypeName(called);
   return called == DType::kF32 ? f32_tile_rows : bf16_tile_rows;
+}
+
+ShortParts& CurrentShortParts() {
+  static auto* const parts = new ShortParts;
+  return *parts;
 }
 
 int64_t RoundUp(int64_t value, int64_t granule) {
@@ -137,31 +144,54 @@ class WidenedPart {
   int64_t first_ = 0;
 };
 
-// The part [first, first + depth) of the block for a call, rows PartStride apart.
-const void* PartOf(const Block& block, int64_t first, int64_t depth) {
+// The block from term `first` on, where it lies.
+const void* StoredPart(const Block& block, int64_t first) {
   const ProductKind& kind = block.kind;
-  if (kind.stored != kind.called) {
-    thread_local WidenedPart widened;
-    return widened.Get(block, first, depth);
-  }
   const int64_t offset = kind.transposed ? block.first_column * kind.depth + first
                                          : first * kind.columns + block.first_column;
   return static_cast<const std::byte*>(block.matrix) + offset * BytesPerElement(kind.stored);
 }
 
-// The product of x.rows <= slice rows, of which oneDNN is given `slice`, with the block; parts of a
-// long sum are added in order. Valid until the thread's next call.
+// The part [first, first + depth) of the block for a call, rows PartStride apart.
+const void* PartOf(const Block& block, int64_t first, int64_t depth) {
+  if (block.kind.stored == block.kind.called) return StoredPart(block, first);
+  thread_local WidenedPart widened;
+  return widened.Get(block, first, depth);
+}
+
+// The terms [first, first + depth) of the product of x.rows <= slice rows, of which oneDNN is given
+// `slice`, with the block. `y` has room for `slice` rows.
+void PartOfProduct(ConstTensorView x, int64_t slice, const Block& block, int64_t first,
+                   int64_t depth, float* y) {
+  const ProductKind& kind = block.kind;
+  const int64_t offset = first * BytesPerElement(kind.called);
+  const auto rows = [&](int64_t count) {
+    return static_cast<const std::byte*>(SliceOf(x, count, kind.called)) + offset;
+  };
+  if (slice <= kShortRowsMax) {
+    const ShortParts& parts = CurrentShortParts();
+    const auto found = parts.find(CallShape(kind, kTileRows, depth, block.columns));
+    if (found != parts.end()) {
+      return ShortProduct({rows(x.rows), x.rows, x.width, kind.called}, StoredPart(block, first),
+                          kind.depth, kind.stored, depth, found->second,
+                          {y, x.rows, block.columns, DType::kF32});
+    }
+  }
+  OnednnMatmul(CallShape(kind, slice, depth, block.columns), rows(slice),
+               PartOf(block, first, depth), y);
+}
+
+// The product of x.rows <= slice rows with the block; parts of a long sum are added in order. Valid
+// until the thread's next call.
 TensorView SliceProduct(ConstTensorView x, int64_t slice, const Block& block) {
   thread_local Scratch<float> sums_scratch, part_scratch;
   const ProductKind& kind = block.kind;
-  const auto* const rows = static_cast<const std::byte*>(SliceOf(x, slice, kind.called));
   const int64_t count = x.rows * block.columns;
   float* const sums = sums_scratch.Get(slice * block.columns);
   for (int64_t first = 0; first < kind.depth; first += kDepthMax) {
     const int64_t depth = std::min(kDepthMax, kind.depth - first);
     float* const part = first == 0 ? sums : part_scratch.Get(slice * block.columns);
-    OnednnMatmul(CallShape(kind, slice, depth, block.columns),
-                 rows + first * BytesPerElement(kind.called), PartOf(block, first, depth), part);
+    PartOfProduct(x, slice, block, first, depth, part);
     if (part == sums) continue;
     for (int64_t i = 0; i < count; ++i) sums[i] += part[i];
   }
@@ -290,5 +320,9 @@ void SetTileRows(DType called, int64_t rows) {
   CHECK(rows == kTileRows || rows == kTallTileRows || (rows == 0 && called == DType::kBf16));
   TileRowsOf(called).store(rows, std::memory_order_relaxed);
 }
+
+void SetShortParts(ShortParts parts) { CurrentShortParts() = std::move(parts); }
+
+bool HasShortParts() { return !CurrentShortParts().empty(); }
 
 }  // namespace alchemist

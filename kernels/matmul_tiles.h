@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
 #include "kernels/accumulate.h"
 #include "kernels/onednn.h"
@@ -67,6 +68,13 @@ inline constexpr int64_t kTallTileRows = 192;
 int64_t TileRows(DType called);  // At first kTileRows for f32, and 0 for bf16.
 // REQUIRES: no kernel runs meanwhile; `rows` is one of the above, 0 for bf16 alone.
 void SetTileRows(DType called, int64_t rows);
+
+// Calls (as ProductCalls has them) for which ShortProduct has oneDNN's bits, and takes its place
+// for few rows: in parts of so many terms.
+using ShortParts = absl::flat_hash_map<OnednnMatmulShape, int64_t>;
+// At first there are none. REQUIRES: no kernel runs meanwhile.
+void SetShortParts(ShortParts parts);
+bool HasShortParts();
 
 }  // namespace alchemist
 

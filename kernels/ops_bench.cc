@@ -35,6 +35,7 @@
 #include "kernels/rope.h"
 #include "kernels/row_pieces.h"
 #include "kernels/sampling.h"
+#include "kernels/short_product.h"
 #include "kernels/stream.h"
 #include "kernels/swiglu.h"
 #include "kernels/tensor_view.h"
@@ -98,7 +99,7 @@ struct Operands {
   MatrixOf<T> q{1024, 576}, k{1024, 192}, v{1024, 192}, out{1024, 576};
   Matrix dx{kRows, kHidden}, y{kRows, kFfn}, dw{kFfn, kHidden};
   Matrix a{kRank, kHidden}, b{kFfn, kRank}, u{kRows, kRank}, da{kRank, kHidden}, db{kFfn, kRank};
-  Matrix logits{8, kVocab}, unit{64, kHidden};
+  Matrix logits{kShortRowsMax, kVocab}, unit{64, kHidden};
   MatrixOf<T> gate{kRows, kFfn}, up{kRows, kFfn}, product{kRows, kFfn}, gamma{1, kHidden};
   MatrixOf<T> rows{kRows, kHidden};
   Matrix sums{kRows, kHidden}, dgate{kRows, kFfn}, dup{kRows, kFfn}, table{kVocab, kHidden};
@@ -129,6 +130,18 @@ void RegisterMatmuls(Operands<T>& o, Stream& stream, double flops, double bytes)
   });
   Report(Name<T>("matmul_weight_gradient_512"), "GFLOP/s", product, flops,
          [&] { MatmulWeightGradient(o.y.view(), o.x.view(), o.dw.view(), stream); });
+  for (const int64_t rows : {int64_t{16}, kShortRowsMax}) {
+    Report(Name<T>("matmul_forward_" + std::to_string(rows)), "GFLOP/s",
+           2.0 * static_cast<double>(rows) * kHidden * kFfn, flops, [=, &o, &stream] {
+             MatmulForward(o.x.view().Rows(0, rows), w, o.y.view().Rows(0, rows),
+                           RowPhase::kPrefill, stream);
+           });
+    Report(Name<T>("matmul_forward_of_head_" + std::to_string(rows)), "GFLOP/s",
+           2.0 * static_cast<double>(rows) * kVocab * kHidden, flops, [=, &o, &stream] {
+             MatmulForward(o.x.view().Rows(0, rows), head, o.logits.view().Rows(0, rows),
+                           RowPhase::kPrefill, stream);
+           });
+  }
   for (int64_t rows : {1, 8}) {
     Report(Name<T>("matmul_decode_" + std::to_string(rows)), "GB/s",
            static_cast<double>(sizeof(T)) * kVocab * kHidden, bytes, [=, &o, &stream] {

@@ -86,7 +86,8 @@ class FeedbackE2eTest : public ::testing::Test {
     std::string newest;
     int64_t step_max = -1;
     for (const auto& entry : std::filesystem::directory_iterator(daemons_.checkpoint_dir())) {
-      absl::string_view digits = entry.path().filename().c_str();
+      const std::string name = entry.path().filename();
+      absl::string_view digits = name;
       int64_t step = 0;
       if (!absl::ConsumePrefix(&digits, "step-") || !absl::SimpleAtoi(digits, &step)) continue;
       if (step > step_max) newest = entry.path();

@@ -65,7 +65,10 @@ void GradientsE2eTest::GiveFeedback(TestDaemons& daemons, int64_t round) {
   };
   for (const int64_t length : kPromptLengths) {
     const uint64_t seed = 1000 * round + (length < kSharedFrom ? length : 0);
-    const auto answer = daemons.client().Complete(GreedyRequest(TestPrompt(length, seed), 12));
+    v1::CompleteRequest request = GreedyRequest(TestPrompt(length, seed), 12);
+    // What the trainer had begun before it paused may be published meanwhile.
+    request.set_session_id(absl::StrCat("round ", round));
+    const auto answer = daemons.client().Complete(request);
     ASSERT_OK(answer);
     EXPECT_TRUE(answer->final.recorded());
     const std::string& id = answer->final.completion_id();

@@ -7,17 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
+#include "tests/sanitized.h"
 
 namespace alchemist {
-namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-
-}  // namespace
 
 int64_t ResidentBytes(pid_t pid) {
   std::ifstream file(absl::StrCat("/proc/", pid, "/statm"));
