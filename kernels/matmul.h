@@ -57,13 +57,14 @@ struct MatmulShape {
 
 // Checks on this machine that rows of both orientations keep their bits for every row count in use,
 // and picks the tallest tiles that do; where OnednnHasFastBf16, also whether bf16 may be multiplied
-// as it is: when its results keep their bits too and agree with those of widened operands. Called
-// once at start, before any other thread computes, with the model's shapes and type. Internal when
-// no tile keeps them. Without a call the lowest tiles (right everywhere they were measured) of
-// widened rows are used.
+// as it is: when its results keep their bits too and agree with those of widened operands; and for
+// which calls ShortProduct has oneDNN's bits. Called once at start, before any other thread
+// computes, with the model's shapes and type. Internal when no tile keeps them. Without a call the
+// lowest tiles (right everywhere they were measured) of widened rows are used, and all by oneDNN.
 absl::Status MatmulSelfTest(absl::Span<const MatmulShape> shapes, DType weights);
 
-// What was chosen, for logs: "oneDNN 2.6.3, tiles of 64 rows, bf16 widened; decode AVX2".
+// What was chosen, for logs: "oneDNN 2.6.3, tiles of 64 rows, bf16 widened; decode AVX2", or with
+// ", few rows by own loops".
 std::string MatmulDescription();
 
 }  // namespace alchemist

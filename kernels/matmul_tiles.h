@@ -1,7 +1,7 @@
 // What LinearForward, MatmulForward and MatmulInputGradient are made of: tiles of rows by a block
-// of columns, each computed by oneDNN on one thread into that thread's memory, densely, and
-// finished from there: oneDNN takes other kernels, with other bits, for results whose rows lie
-// apart.
+// of columns, each computed on one thread, by oneDNN or for few rows by ShortProduct with the same
+// bits, into that thread's memory, densely, and finished from there: oneDNN takes other kernels,
+// with other bits, for results whose rows lie apart.
 //
 // bf16 rows and blocks of bf16 weights are widened into the thread's memory for f32 calls; a block
 // serves all tiles of it that the thread computes, and costs less than a hundredth of their
