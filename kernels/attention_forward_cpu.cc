@@ -65,7 +65,7 @@ std::vector<Tile> CutIntoTiles(const AttentionShape& shape, absl::Span<const Att
 template <typename T>
 bool MultipliesBf16(const AttentionShape& shape, RowPhase phase) {
   const SimdLevel needed =
-      phase == RowPhase::kDecode ? SimdLevel::kAvx512Bf16 : SimdLevel::kAvx512FastBf16;
+      phase == RowPhase::kDecode ? SimdLevel::kAvx512Bf16 : SimdLevel::kAvx512FullRateBf16;
   return std::is_same_v<T, Bf16> && CurrentSimdLevel() >= needed &&
          shape.head_dim % avx512_bf16::kHeadDimGranule == 0;
 }
@@ -228,8 +228,8 @@ class Tiles {
   std::vector<size_t> firsts_;  // And the number of tiles at the end.
 };
 
-// The wholes [first, end). Joining decode rows' tiles is on the calling thread: a
-// hundredth of one thread's work, less than waking another one.
+// The wholes [first, end). Joining decode rows' tiles is on the calling thread: a hundredth of one
+// thread's work, less than waking another one.
 template <typename T>
 void ForwardGroupOfTiles(const AttentionShape& shape, const Tiles& tiles, size_t first, size_t end,
                          int64_t rows_per_tile, ConstTensorView q, TensorView out, TensorView lse,

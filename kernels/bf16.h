@@ -1,6 +1,6 @@
-// Bf16: the upper half of an f32, the storage type of weights and activations. No arithmetic is
-// done in it: kernels widen what they read, sum in f32, and round once where a tensor is stored.
-// Pure functions and plain values; any thread.
+// Bf16: the upper half of an f32, the storage type of weights and activations. Kernels widen what
+// they read, or multiply it as it is where the CPU can; they sum in f32, and round once where a
+// tensor is stored. Pure functions and plain values; any thread.
 #ifndef ALCHEMIST_KERNELS_BF16_H_
 #define ALCHEMIST_KERNELS_BF16_H_
 

@@ -49,7 +49,7 @@ uint64_t SumOf(const uint64_t* words, int64_t count) {
 
 }  // namespace
 
-DType MatmulPeak::FastestType() { return OnednnHasFastBf16() ? DType::kBf16 : DType::kF32; }
+DType MatmulPeak::FastestType() { return OnednnPrefersBf16() ? DType::kBf16 : DType::kF32; }
 
 MatmulPeak::MatmulPeak(std::vector<MatmulShape> shapes, int64_t rows, DType dtype, WorkerPool* pool)
     : shapes_(std::move(shapes)),

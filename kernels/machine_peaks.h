@@ -18,7 +18,7 @@ namespace alchemist {
 // each thread an equal share of the rows.
 class MatmulPeak {
  public:
-  // bf16 where OnednnHasFastBf16, else f32.
+  // bf16 where OnednnPrefersBf16, else f32.
   static DType FastestType();
 
   // `pool` must outlive this. REQUIRES: rows >= pool->threads(); oneDNN has products of `dtype`.

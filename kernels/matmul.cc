@@ -43,7 +43,7 @@ std::string MatmulDescription() {
   return absl::StrCat(
       "oneDNN ", OnednnVersion(), ", tiles of ", TileRows(DType::kF32), " rows, bf16 ",
       bf16_rows == 0 ? std::string("widened") : absl::StrCat("as it is in tiles of ", bf16_rows),
-      HasShortParts() ? ", few rows by own loops" : "", "; decode ",
+      ", own loops for ", CurrentShortParts().size(), " short products; decode ",
       SimdLevelName(CurrentSimdLevel()));
 }
 

@@ -7,7 +7,9 @@
 // Prefill and training rows go to oneDNN, single-threaded per slice of rows. Its results depend on
 // the number of rows (measured on oneDNN 2.6.3, AVX2 and AMX), so rows are cut into slices whose
 // sizes are bitwise equivalent, the last one padded; MatmulSelfTest finds out which sizes are so on
-// this machine. Decode rows go to the few-row kernel, which reads each weight once.
+// this machine. It also finds for which products our own loops (short_product.h) have oneDNN's
+// bits: those take the slices of at most 64 rows. Decode rows go to the kernel of matmul_decode.h,
+// which reads each weight once.
 #ifndef ALCHEMIST_KERNELS_MATMUL_H_
 #define ALCHEMIST_KERNELS_MATMUL_H_
 
@@ -56,15 +58,15 @@ struct MatmulShape {
 };
 
 // Checks on this machine that rows of both orientations keep their bits for every row count in use,
-// and picks the tallest tiles that do; where OnednnHasFastBf16, also whether bf16 may be multiplied
+// and picks the tallest tiles that do; where OnednnPrefersBf16, also whether bf16 may be multiplied
 // as it is: when its results keep their bits too and agree with those of widened operands; and for
 // which calls ShortProduct has oneDNN's bits. Called once at start, before any other thread
 // computes, with the model's shapes and type. Internal when no tile keeps them. Without a call the
 // lowest tiles (right everywhere they were measured) of widened rows are used, and all by oneDNN.
 absl::Status MatmulSelfTest(absl::Span<const MatmulShape> shapes, DType weights);
 
-// What was chosen, for logs: "oneDNN 2.6.3, tiles of 64 rows, bf16 widened; decode AVX2", or with
-// ", few rows by own loops".
+// What was chosen, for logs: "oneDNN 2.6.3, tiles of 64 rows, bf16 widened, own loops for 12 short
+// products; decode AVX2".
 std::string MatmulDescription();
 
 }  // namespace alchemist

@@ -1,5 +1,5 @@
 // MatmulSelfTest: makes every kind of call to oneDNN that products of the given shapes will make,
-// with all row counts in use, and compares the rows.
+// with all row counts in use, and compares the rows; and those of ShortProduct with oneDNN's.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -31,6 +31,8 @@ class Trial {
         wanted_(rows * shape.columns) {
     Random random(1);
     Fill(a_.get(), rows, shape.depth, shape.a_stride, &random);
+    std::fill_n(reinterpret_cast<std::byte*>(a_.get()), shape.depth * BytesPerElement(shape.dtype),
+                std::byte{0});  // A row of zeros, too.
     Fill(b_.get(), BRows(), BColumns(), shape.b_stride, &random);
     Run(0, rows, wanted_.data());
   }
@@ -41,11 +43,11 @@ class Trial {
     return HasBits(first, count);
   }
 
-  // Whether ShortProduct in parts of `part` terms gives the bits that oneDNN gave.
-  bool IsShortProduct(int64_t part) {
-    const int64_t count = std::min(rows_, kShortRowsMax);
-    ShortProduct({a_.get(), count, shape_.a_stride, shape_.dtype}, b_.get(), shape_.b_stride,
-                 shape_.dtype, shape_.depth, part, {c_.get(), count, shape_.columns, DType::kF32});
+  // Whether ShortProduct in parts of `part` terms gives the bits that oneDNN gave the first rows.
+  bool IsShortProduct(int64_t part, int64_t count) {
+    ShortProduct({a_.get(), shape_.dtype, shape_.a_stride, b_.get(), shape_.dtype, shape_.b_stride,
+                  shape_.depth},
+                 part, {c_.get(), count, shape_.columns, DType::kF32});
     return HasBits(0, count);
   }
 
@@ -156,7 +158,7 @@ Calls CallsOf(absl::Span<const MatmulShape> shapes, DType stored, DType called) 
 
 // For products of bf16 as it is; 0 when they are not to be used.
 int64_t Bf16TileRows(const Calls& calls) {
-  if (!OnednnHasFastBf16()) return 0;
+  if (!OnednnPrefersBf16()) return 0;
   const bool agrees = std::all_of(calls.begin(), calls.end(), [](const auto& call) {
     return Trial(call, kTileRows).AgreesWithF32();
   });
@@ -167,12 +169,15 @@ int64_t Bf16TileRows(const Calls& calls) {
 ShortParts ShortPartsOf(const Calls& calls) {
   ShortParts parts;
   for (const OnednnMatmulShape& call : calls) {
-    if (!call.b_transposed || !HasShortProduct(call.dtype, call.dtype, call.columns, call.depth)) {
-      continue;
-    }
+    const ShortOperands operands = {.x_type = call.dtype,
+                                    .x_stride = call.a_stride,
+                                    .w_type = call.dtype,
+                                    .w_stride = call.b_stride,
+                                    .depth = call.depth};
+    if (!call.b_transposed || !HasShortProduct(operands, call.columns)) continue;
     Trial trial(call, kTileRows);
     for (const int64_t part : {512, 1024, 2048, 4096}) {
-      if (!trial.IsShortProduct(part)) continue;
+      if (!trial.IsShortProduct(part, kShortRowsMax) || !trial.IsShortProduct(part, 7)) continue;
       parts[call] = part;
       break;
     }

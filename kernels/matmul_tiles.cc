@@ -41,7 +41,7 @@ std::atomic<int64_t>& TileRowsOf(DType called) {
   return called == DType::kF32 ? f32_tile_rows : bf16_tile_rows;
 }
 
-ShortParts& CurrentShortParts() {
+ShortParts& MutableShortParts() {
   static auto* const parts = new ShortParts;
   return *parts;
 }
@@ -159,26 +159,27 @@ const void* PartOf(const Block& block, int64_t first, int64_t depth) {
   return widened.Get(block, first, depth);
 }
 
-// The terms [first, first + depth) of the product of x.rows <= slice rows, of which oneDNN is given
-// `slice`, with the block. `y` has room for `slice` rows.
-void PartOfProduct(ConstTensorView x, int64_t slice, const Block& block, int64_t first,
-                   int64_t depth, float* y) {
+// The terms [first, first + depth) of the product of `rows` rows with the block. oneDNN is given
+// `slice` rows, of which those after the first `count` are zeros; y has room for all.
+void PartOfProduct(const void* rows, int64_t count, int64_t slice, const Block& block,
+                   int64_t first, int64_t depth, float* y) {
   const ProductKind& kind = block.kind;
-  const int64_t offset = first * BytesPerElement(kind.called);
-  const auto rows = [&](int64_t count) {
-    return static_cast<const std::byte*>(SliceOf(x, count, kind.called)) + offset;
-  };
+  const auto* const x = static_cast<const std::byte*>(rows) + first * BytesPerElement(kind.called);
   if (slice <= kShortRowsMax) {
     const ShortParts& parts = CurrentShortParts();
     const auto found = parts.find(CallShape(kind, kTileRows, depth, block.columns));
     if (found != parts.end()) {
-      return ShortProduct({rows(x.rows), x.rows, x.width, kind.called}, StoredPart(block, first),
-                          kind.depth, kind.stored, depth, found->second,
-                          {y, x.rows, block.columns, DType::kF32});
+      return ShortProduct({.x = x,
+                           .x_type = kind.called,
+                           .x_stride = kind.depth,
+                           .w = StoredPart(block, first),
+                           .w_type = kind.stored,
+                           .w_stride = kind.depth,
+                           .depth = depth},
+                          found->second, {y, count, block.columns, DType::kF32});
     }
   }
-  OnednnMatmul(CallShape(kind, slice, depth, block.columns), rows(slice),
-               PartOf(block, first, depth), y);
+  OnednnMatmul(CallShape(kind, slice, depth, block.columns), x, PartOf(block, first, depth), y);
 }
 
 // The product of x.rows <= slice rows with the block; parts of a long sum are added in order. Valid
@@ -186,12 +187,13 @@ void PartOfProduct(ConstTensorView x, int64_t slice, const Block& block, int64_t
 TensorView SliceProduct(ConstTensorView x, int64_t slice, const Block& block) {
   thread_local Scratch<float> sums_scratch, part_scratch;
   const ProductKind& kind = block.kind;
+  const void* const rows = SliceOf(x, slice, kind.called);
   const int64_t count = x.rows * block.columns;
   float* const sums = sums_scratch.Get(slice * block.columns);
   for (int64_t first = 0; first < kind.depth; first += kDepthMax) {
     const int64_t depth = std::min(kDepthMax, kind.depth - first);
     float* const part = first == 0 ? sums : part_scratch.Get(slice * block.columns);
-    PartOfProduct(x, slice, block, first, depth, part);
+    PartOfProduct(rows, x.rows, slice, block, first, depth, part);
     if (part == sums) continue;
     for (int64_t i = 0; i < count; ++i) sums[i] += part[i];
   }
@@ -321,8 +323,8 @@ void SetTileRows(DType called, int64_t rows) {
   TileRowsOf(called).store(rows, std::memory_order_relaxed);
 }
 
-void SetShortParts(ShortParts parts) { CurrentShortParts() = std::move(parts); }
+const ShortParts& CurrentShortParts() { return MutableShortParts(); }
 
-bool HasShortParts() { return !CurrentShortParts().empty(); }
+void SetShortParts(ShortParts parts) { MutableShortParts() = std::move(parts); }
 
 }  // namespace alchemist

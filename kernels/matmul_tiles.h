@@ -1,11 +1,11 @@
 // What LinearForward, MatmulForward and MatmulInputGradient are made of: tiles of rows by a block
-// of columns, each computed on one thread, by oneDNN or for few rows by ShortProduct with the same
-// bits, into that thread's memory, densely, and finished from there: oneDNN takes other kernels,
-// with other bits, for results whose rows lie apart.
+// of columns, each computed on one thread, by oneDNN or with the same bits by ShortProduct, into
+// that thread's memory, densely, and finished from there: oneDNN takes other kernels, with other
+// bits, for results whose rows lie apart.
 //
 // bf16 rows and blocks of bf16 weights are widened into the thread's memory for f32 calls; a block
 // serves all tiles of it that the thread computes, and costs less than a hundredth of their
-// arithmetic. Where OnednnHasFastBf16, rows and weights are used where they lie.
+// arithmetic. Where OnednnPrefersBf16, rows and weights are used where they lie.
 //
 // The column blocks and the parts that a long sum is split into depend on the right-hand matrix's
 // shape alone; the rows that oneDNN is given have counts that are bitwise equivalent on this
@@ -70,11 +70,11 @@ int64_t TileRows(DType called);  // At first kTileRows for f32, and 0 for bf16.
 void SetTileRows(DType called, int64_t rows);
 
 // Calls (as ProductCalls has them) for which ShortProduct has oneDNN's bits, and takes its place
-// for few rows: in parts of so many terms.
+// for slices of at most kShortRowsMax rows: in parts of so many terms.
 using ShortParts = absl::flat_hash_map<OnednnMatmulShape, int64_t>;
-// At first there are none. REQUIRES: no kernel runs meanwhile.
+const ShortParts& CurrentShortParts();  // At first there are none.
+// REQUIRES: no kernel runs meanwhile.
 void SetShortParts(ShortParts parts);
-bool HasShortParts();
 
 }  // namespace alchemist
 

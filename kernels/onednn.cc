@@ -90,10 +90,14 @@ void OnednnMatmul(const OnednnMatmulShape& shape, const void* a, const void* b, 
   prepared.For(shape).Run(a, b, c);
 }
 
-bool OnednnHasFastBf16() {
-  // An instruction set's value has the bits of all those that it includes.
-  constexpr auto kAmx = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_amx);
-  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & kAmx) == kAmx || HasFastBf16();
+bool OnednnPrefersBf16() {
+  const auto may_use = [](dnnl::cpu_isa isa) {
+    // An instruction set's value has the bits of all those that it includes.
+    const auto bits = static_cast<unsigned>(isa);
+    return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & bits) == bits;
+  };
+  return may_use(dnnl::cpu_isa::avx512_core_amx) ||
+         (may_use(dnnl::cpu_isa::avx512_core_bf16) && HasFullRateBf16());
 }
 
 std::string OnednnVersion() {

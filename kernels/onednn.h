@@ -30,11 +30,12 @@ struct OnednnMatmulShape {
 };
 
 // Prepared calls are kept per thread and shape, so that a call costs about 1 us beside its
-// arithmetic. REQUIRES: rows, depth, columns > 0; bf16 where OnednnHasFastBf16.
+// arithmetic. REQUIRES: rows, depth, columns > 0; bf16 where OnednnPrefersBf16.
 void OnednnMatmul(const OnednnMatmulShape& shape, const void* a, const void* b, float* c);
 
-// Whether bf16 products are faster than f32 ones: this CPU has AMX, or HasFastBf16.
-bool OnednnHasFastBf16();
+// Whether its bf16 products are faster than f32 ones: it may use AMX, or AVX-512 BF16 and
+// HasFullRateBf16.
+bool OnednnPrefersBf16();
 
 std::string OnednnVersion();  // "2.6.3"
 

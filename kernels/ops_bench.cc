@@ -291,7 +291,7 @@ int Main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   WorkerPool pool({.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))});
   Stream stream(&pool);
-  // Where OnednnHasFastBf16, forward products in bf16 can be above this f32 peak.
+  // Where OnednnPrefersBf16, forward products in bf16 can be above this f32 peak.
   const absl::Status status = MatmulSelfTest({{kHidden, kFfn}, {kHidden, kVocab}}, DType::kBf16);
   if (!status.ok()) std::fprintf(stderr, "%s\n", status.ToString().c_str());
   MatmulPeak matmul_peak({{1024, 1024}}, 1024 * pool.threads(), DType::kF32, &pool);

@@ -1,5 +1,5 @@
-// RowPhase: by what a kernel is chosen, never by the number of rows: a row has the same bits in any
-// company (DESIGN.md section 9). Plain value; any thread.
+// RowPhase: by what a kernel is chosen, and by the number of rows only between kernels that have
+// the same bits: a row has the same in any company (DESIGN.md section 9). Plain value; any thread.
 #ifndef ALCHEMIST_KERNELS_ROW_PHASE_H_
 #define ALCHEMIST_KERNELS_ROW_PHASE_H_
 

@@ -1,46 +1,52 @@
 #include "kernels/short_product.h"
 
 #include "base/logging.h"
-#include "kernels/bf16.h"
 #include "kernels/simd_level.h"
 
 namespace alchemist {
 namespace {
 
 template <typename X, typename Weight>
-ShortProductArguments<X, Weight> Arguments(ConstTensorView x, const void* w, int64_t w_stride,
-                                           int64_t depth, int64_t part, TensorView y) {
-  return {.x = static_cast<const X*>(x.data),
-          .rows = x.rows,
-          .x_stride = x.width,
-          .w = static_cast<const Weight*>(w),
-          .w_stride = w_stride,
+ShortProductArguments<X, Weight> Arguments(const ShortOperands& operands, int64_t part,
+                                           TensorView y) {
+  return {.x = static_cast<const X*>(operands.x),
+          .rows = y.rows,
+          .x_stride = operands.x_stride,
+          .w = static_cast<const Weight*>(operands.w),
+          .w_stride = operands.w_stride,
           .outputs = y.width,
-          .depth = depth,
+          .depth = operands.depth,
           .part = part,
           .y = y.Row<float>(0)};
 }
 
 }  // namespace
 
-bool HasShortProduct(DType x, DType w, int64_t outputs, int64_t depth) {
-  const SimdLevel needed = x == DType::kBf16 ? SimdLevel::kAvx512Bf16 : SimdLevel::kAvx512;
-  return CurrentSimdLevel() >= needed && (x == DType::kF32 || x == w) &&
-         outputs % kShortOutputsGranule == 0 && depth % kShortDepthGranule == 0;
+bool HasShortProduct(const ShortOperands& operands, int64_t outputs) {
+  const auto& [x, x_type, x_stride, w, w_type, w_stride, depth] = operands;
+  const bool pairs = x_type == DType::kBf16;
+  const SimdLevel needed = pairs ? SimdLevel::kAvx512Bf16 : SimdLevel::kAvx512;
+  if (CurrentSimdLevel() < needed) return false;
+  if (pairs ? w_type != DType::kBf16 || x_stride % 2 != 0
+            : x_type != DType::kF32 || (w_type != DType::kF32 && w_type != DType::kBf16)) {
+    return false;
+  }
+  return outputs % kShortOutputsGranule == 0 && depth % kShortDepthGranule == 0 &&
+         x_stride >= depth && w_stride >= depth;
 }
 
-void ShortProduct(ConstTensorView x, const void* w, int64_t w_stride, DType w_type, int64_t depth,
-                  int64_t part, TensorView y) {
-  CHECK(HasShortProduct(x.dtype, w_type, y.width, depth)) << depth << " x " << y.width;
-  CHECK(x.rows <= kShortRowsMax && part > 0 && part % kShortDepthGranule == 0)
-      << x.rows << " rows, parts of " << part;
-  if (x.dtype == DType::kBf16) {
-    return avx512_bf16::ShortProduct(Arguments<uint16_t, uint16_t>(x, w, w_stride, depth, part, y));
+void ShortProduct(const ShortOperands& operands, int64_t part, TensorView y) {
+  CHECK(HasShortProduct(operands, y.width)) << operands.depth << " x " << y.width;
+  CHECK(y.rows <= kShortRowsMax && part > 0 && part % kShortDepthGranule == 0)
+      << y.rows << " rows, parts of " << part;
+  if (y.rows == 0) return;
+  if (operands.x_type == DType::kBf16) {
+    return avx512_bf16::ShortProduct(Arguments<uint16_t, uint16_t>(operands, part, y));
   }
-  if (w_type == DType::kBf16) {
-    return avx512::ShortProduct(Arguments<float, uint16_t>(x, w, w_stride, depth, part, y));
+  if (operands.w_type == DType::kBf16) {
+    return avx512::ShortProduct(Arguments<float, uint16_t>(operands, part, y));
   }
-  avx512::ShortProduct(Arguments<float, float>(x, w, w_stride, depth, part, y));
+  avx512::ShortProduct(Arguments<float, float>(operands, part, y));
 }
 
 }  // namespace alchemist

@@ -40,7 +40,8 @@ ALCHEMIST_INLINE Vec Broadcast(const float* term) {
 }
 
 // The weights that the next panel is made of, which are asked for while this one is multiplied:
-// `lines` of them with every kTermsAtOnce terms, so that memory is at work all the time.
+// `lines` of them with every kTermsAtOnce terms, so that memory is at work all the time. They may
+// lie behind W: asking touches nothing.
 struct NextPanel {
   const char* rows;
   int64_t stride;  // Bytes.

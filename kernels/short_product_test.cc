@@ -57,8 +57,8 @@ struct Problem {
 
   TestMatrix Multiply(int64_t first, int64_t count, int64_t part) const {
     TestMatrix y(count, outputs, 7.0f);  // To be overwritten.
-    const ConstTensorView weights = w.view();
-    ShortProduct(x.view().Rows(first, count), weights.data, stride, weights.dtype, depth, part,
+    const ConstTensorView rows = x.view().Rows(first, count), weights = w.view();
+    ShortProduct({rows.data, rows.dtype, stride, weights.data, weights.dtype, stride, depth}, part,
                  y.view());
     return y;
   }
@@ -120,10 +120,9 @@ TEST_P(ShortProductTest, ARowDependsOnThatRowAlone) {
 
 // Sums of a part are rounded before they are added: 2^24 + 1 is lost within a part, not between.
 TEST_P(ShortProductTest, PartsAreSummedByThemselves) {
-  Problem problem(GetParam(), 1, 16, 64);
-  TestMatrix x(1, problem.stride, 1.0f, GetParam().x), w(16, problem.stride, 0.0f, GetParam().w);
+  TestMatrix x(1, 64, 1.0f, GetParam().x), w(16, 64, 0.0f, GetParam().w);
   const auto set = [&](int64_t k, float value) {
-    TensorView view = w.view();
+    const TensorView view = w.view();
     for (int64_t n = 0; n < 16; ++n) {
       if (view.dtype == DType::kF32) {
         view.Row<float>(n)[k] = value;
@@ -137,23 +136,56 @@ TEST_P(ShortProductTest, PartsAreSummedByThemselves) {
   set(36, 1.0f);
   const auto product = [&](int64_t part) {
     TestMatrix y(1, 16);
-    ShortProduct(x.view(), w.view().data, problem.stride, w.view().dtype, 64, part, y.view());
+    ShortProduct({x.view().data, GetParam().x, 64, w.view().data, GetParam().w, 64, 64}, part,
+                 y.view());
     return y.values()[15];
   };
   EXPECT_EQ(product(64), 0x1p24f);
   EXPECT_EQ(product(32), 0x1p24f + 2);
 }
 
-TEST(HasShortProductTest, AsksForWholeVectors) {
+// What a bf16 model runs where bf16 is widened, against what the self-test tries.
+TEST(ShortProductOfWidenedTest, WeightsAreWidenedExactly) {
   const SimdLevel before = CurrentSimdLevel();
   if (!IsSupported(SimdLevel::kAvx512)) GTEST_SKIP() << "no AVX-512 here";
   SetSimdLevelForTest(SimdLevel::kAvx512);
-  EXPECT_TRUE(HasShortProduct(DType::kF32, DType::kBf16, 16, 32));
-  EXPECT_FALSE(HasShortProduct(DType::kF32, DType::kBf16, 24, 32));
-  EXPECT_FALSE(HasShortProduct(DType::kF32, DType::kBf16, 16, 48));
-  EXPECT_FALSE(HasShortProduct(DType::kBf16, DType::kBf16, 16, 32));
+  Random random(1);
+  const TestMatrix x = TestMatrix::Normal(7, 96, &random);
+  const TestMatrix w = TestMatrix::Normal(48, 96, &random, 1, DType::kBf16);
+  TestMatrix stored(7, 48), widened(7, 48);
+  ShortProduct({x.view().data, DType::kF32, 96, w.view().data, DType::kBf16, 96, 96}, 512,
+               stored.view());
+  ShortProduct({x.view().data, DType::kF32, 96, w.values().data(), DType::kF32, 96, 96}, 512,
+               widened.view());
+  ExpectSameBits("y", stored.values(), widened.values());
+  SetSimdLevelForTest(before);
+}
+
+TEST(HasShortProductTest, AsksForWholeVectorsOfMatchingTypes) {
+  const SimdLevel before = CurrentSimdLevel();
+  if (!IsSupported(SimdLevel::kAvx512)) GTEST_SKIP() << "no AVX-512 here";
+  SetSimdLevelForTest(SimdLevel::kAvx512);
+  const ShortOperands f32 = {.x_stride = 64, .w_type = DType::kBf16, .w_stride = 64, .depth = 32};
+  EXPECT_TRUE(HasShortProduct(f32, 16));
+  EXPECT_FALSE(HasShortProduct(f32, 24));
+  const auto has = [&](auto change) {
+    ShortOperands changed = f32;
+    change(changed);
+    return HasShortProduct(changed, 16);
+  };
+  EXPECT_FALSE(has([](auto& o) { o.depth = 48; }));
+  EXPECT_FALSE(has([](auto& o) { o.x_stride = 31; }));
+  EXPECT_FALSE(has([](auto& o) { o.w_stride = 31; }));
+  EXPECT_FALSE(has([](auto& o) { o.w_type = DType::kF16; }));
+  EXPECT_FALSE(has([](auto& o) { o.x_type = DType::kBf16; })) << "needs AVX-512 BF16";
+  if (IsSupported(SimdLevel::kAvx512Bf16)) {
+    SetSimdLevelForTest(SimdLevel::kAvx512Bf16);
+    EXPECT_TRUE(has([](auto& o) { o.x_type = DType::kBf16; }));
+    EXPECT_FALSE(has([](auto& o) { o.x_type = o.w_type, o.x_stride = 65; }));
+    EXPECT_FALSE(has([](auto& o) { o.x_type = o.w_type, o.w_type = DType::kF32; }));
+  }
   SetSimdLevelForTest(SimdLevel::kAvx2);
-  EXPECT_FALSE(HasShortProduct(DType::kF32, DType::kBf16, 16, 32));
+  EXPECT_FALSE(HasShortProduct(f32, 16));
   SetSimdLevelForTest(before);
 }
 

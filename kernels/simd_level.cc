@@ -8,7 +8,7 @@ namespace alchemist {
 namespace {
 
 SimdLevel HighestSupported() {
-  if (HasFastBf16()) return SimdLevel::kAvx512FastBf16;
+  if (HasFullRateBf16()) return SimdLevel::kAvx512FullRateBf16;
   for (SimdLevel level : {SimdLevel::kAvx512Bf16, SimdLevel::kAvx512, SimdLevel::kAvx2}) {
     if (IsSupported(level)) return level;
   }
@@ -32,8 +32,8 @@ const char* SimdLevelName(SimdLevel level) {
       return "AVX-512";
     case SimdLevel::kAvx512Bf16:
       return "AVX-512 BF16";
-    case SimdLevel::kAvx512FastBf16:
-      return "fast AVX-512 BF16";
+    case SimdLevel::kAvx512FullRateBf16:
+      return "full rate AVX-512 BF16";
   }
   return "unknown level";
 }
@@ -47,14 +47,14 @@ bool IsSupported(SimdLevel level) {
     case SimdLevel::kAvx512:
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma");
     case SimdLevel::kAvx512Bf16:
-    case SimdLevel::kAvx512FastBf16:
+    case SimdLevel::kAvx512FullRateBf16:
       return IsSupported(SimdLevel::kAvx512) && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512bf16");
   }
   return false;
 }
 
-bool HasFastBf16() { return IsSupported(SimdLevel::kAvx512Bf16) && !__builtin_cpu_is("intel"); }
+bool HasFullRateBf16() { return IsSupported(SimdLevel::kAvx512Bf16) && !__builtin_cpu_is("intel"); }
 
 SimdLevel CurrentSimdLevel() { return Level().load(std::memory_order_relaxed); }
 

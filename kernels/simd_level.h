@@ -13,7 +13,7 @@ enum class SimdLevel : uint8_t {
   // AVX-512, but where a kernel has a version of its own for bf16 operands: those that memory
   // bounds,
   kAvx512Bf16 = 3,
-  kAvx512FastBf16 = 4,  // and with this one those that arithmetic bounds.
+  kAvx512FullRateBf16 = 4,  // and with this one those that arithmetic bounds.
 };
 
 const char* SimdLevelName(SimdLevel level);  // "AVX2", "AVX-512 BF16".
@@ -22,9 +22,9 @@ bool IsSupported(SimdLevel level);           // By this machine.
 // Whether its products of bf16 are faster than those of f32. Not where two FMAs start in a cycle
 // and one VDPBF16PS, of twice as many products, in two cycles (Intel's; measured on family 6 model
 // 207). A property of the CPU, never a measurement: both daemons must come to the same bits.
-bool HasFastBf16();
+bool HasFullRateBf16();
 
-// The highest supported level, kAvx512FastBf16 only with HasFastBf16; or what a test set.
+// The highest supported level, kAvx512FullRateBf16 only with HasFullRateBf16; or what a test set.
 SimdLevel CurrentSimdLevel();
 
 // REQUIRES: IsSupported(level), and no kernel runs meanwhile.
@@ -51,7 +51,7 @@ Function* PickSimd(SimdLevel level, Function* portable, Function* avx2, Function
       return avx2;
     case SimdLevel::kAvx512:
     case SimdLevel::kAvx512Bf16:
-    case SimdLevel::kAvx512FastBf16:
+    case SimdLevel::kAvx512FullRateBf16:
       return avx512;
   }
   return portable;

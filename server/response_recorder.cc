@@ -1,10 +1,10 @@
 #include "server/response_recorder.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/logging.h"
+#include "kernels/streaming_copy.h"
 #include "server/sequence_kv.h"
 
 namespace alchemist {
@@ -66,7 +66,7 @@ void ResponseRecorder::CopyLayer(int64_t layer, const ForwardGroup& group,
   int64_t head_row = 0;
   for (size_t i = 0; i < sequences.size(); ++i) {
     const int64_t row = group.spans[i].first_row + group.spans[i].rows - 1;
-    if (head_row == static_cast<int64_t>(group.head_rows.size())) return;
+    if (head_row == static_cast<int64_t>(group.head_rows.size())) break;
     if (group.head_rows[head_row] != row) continue;  // Resumed, and not yet at its end.
     if (sequences[i]->response.record_id != 0) {
       CopyKv(layer, *sequences[i]);
@@ -75,6 +75,7 @@ void ResponseRecorder::CopyLayer(int64_t layer, const ForwardGroup& group,
     }
     ++head_row;
   }
+  FinishStreamingCopies();
 }
 
 void ResponseRecorder::CopyKv(int64_t layer, const Sequence& sequence) const {
@@ -97,9 +98,9 @@ void ResponseRecorder::CopyTensors(int64_t layer, bool x, const ForwardGroup& gr
     const TensorView& from = Of(group.activations[layer], spec.tensor);
     const int64_t from_row = spec.head_rows_only ? head_row : row;
     CHECK_LT(from_row, from.rows) << "layer " << layer;
-    std::memcpy(
-        store_->data() + offset + (sequence.response.rows - sequence.response.block_begin) * bytes,
-        static_cast<const std::byte*>(from.data) + from_row * bytes, bytes);
+    StreamingCopy(
+        static_cast<const std::byte*>(from.data) + from_row * bytes, bytes,
+        store_->data() + offset + (sequence.response.rows - sequence.response.block_begin) * bytes);
   }
 }
 

@@ -30,7 +30,8 @@
 #include "absl/strings/str_join.h"
 #include "base/file.h"
 #include "base/flags.h"
-#include "kernels/machine_peaks.h"
+#include "kernels/simd_level.h"
+#include "kernels/tensor_view.h"
 #include "tools/bench/bench_model.h"
 #include "tools/bench/context.h"
 #include "tools/bench/interference_bench.h"
@@ -48,7 +49,7 @@ ABSL_FLAG(std::string, model, "", "A Hugging Face directory to run on.");
 ABSL_FLAG(std::string, shape, "135m",
           "Without --model: random weights of this shape, 135m (SmolLM2-135M) or tiny.");
 ABSL_FLAG(std::string, dtype, "auto",
-          "Type of these weights: f32, bf16, or auto: bf16 where products of it are faster.");
+          "Type of these weights: f32, bf16, or auto: bf16 where the CPU multiplies it.");
 ABSL_FLAG(std::string, model_cache, "",
           "Keep these weights in this directory and use them in the next run; else they are made "
           "anew.");
@@ -149,7 +150,9 @@ class WorkDirectory {
 
 absl::StatusOr<DType> DTypeOfFlag() {
   const std::string name = absl::GetFlag(FLAGS_dtype);
-  if (name == "auto") return MatmulPeak::FastestType();
+  if (name == "auto") {
+    return IsSupported(SimdLevel::kAvx512Bf16) ? DType::kBf16 : DType::kF32;
+  }
   for (const DType dtype : {DType::kF32, DType::kBf16}) {
     if (name == DTypeName(dtype)) return dtype;
   }
