@@ -260,12 +260,15 @@ TEST_P(MatmulSelfTestTest, Bf16IsMultipliedAsItIsWhereThatIsFaster) {
   EXPECT_EQ(TileRows(DType::kBf16) > 0, GetParam() == DType::kBf16) << MatmulDescription();
 }
 
-// oneDNN 2.6.3 sums in parts of 512 or 1,024 terms with AVX-512.
+// oneDNN 2.6.3 sums in parts of 512 or 1,024 terms with AVX-512, but has another kernel, in another
+// order, for sums that we cut.
 TEST_P(MatmulSelfTestTest, ShortProductsHaveLoopsOfTheirOwn) {
   if (CurrentSimdLevel() < SimdLevel::kAvx512) GTEST_SKIP() << "no AVX-512 here";
   for (const MatmulShape& shape : kModelShapes) {
+    if (shape.in > 4096) continue;
     for (const auto& call : ProductCalls({shape.in, shape.out, true, GetParam(), DType::kF32})) {
-      EXPECT_TRUE(CurrentShortParts().contains(call)) << Name(shape) << ", " << MatmulDescription();
+      EXPECT_TRUE(CurrentShortParts().contains(call))
+          << call.columns << " columns of " << call.depth << ", " << MatmulDescription();
     }
   }
 }
