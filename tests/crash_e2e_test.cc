@@ -94,7 +94,7 @@ class CrashE2eTest : public ::testing::TestWithParam<Point> {
   // False when the server did not answer, which only its own death excuses.
   bool AskAndCorrect();
   void ExpectNothingLost();
-  void ExpectNoDirectoryWithoutRow(const std::vector<v1::RevisionInfo>& revisions);
+  bool EveryDirectoryHasARow(const std::vector<v1::RevisionInfo>& revisions);
 
   TestDaemons daemons_{ModelDirectory()};
   std::vector<std::string> acknowledged_;              // Feedback ids.
@@ -171,15 +171,16 @@ void CrashE2eTest::RestartTheVictim() {
   }
 }
 
-void CrashE2eTest::ExpectNoDirectoryWithoutRow(const std::vector<v1::RevisionInfo>& revisions) {
+bool CrashE2eTest::EveryDirectoryHasARow(const std::vector<v1::RevisionInfo>& revisions) {
   std::set<std::string> numbers;
   for (const v1::RevisionInfo& info : revisions) {
     numbers.insert(absl::StrCat(info.revision().number()));
   }
   for (const auto& entry :
        std::filesystem::directory_iterator(daemons_.directory() + "/data/revisions/default")) {
-    EXPECT_TRUE(numbers.contains(entry.path().filename())) << entry.path() << " has no row";
+    if (!numbers.contains(entry.path().filename())) return false;
   }
+  return true;
 }
 
 void CrashE2eTest::ExpectNothingLost() {
@@ -197,8 +198,14 @@ void CrashE2eTest::ExpectNothingLost() {
   }
   for (const std::string& id : acknowledged_) EXPECT_TRUE(ids.contains(id)) << id << " is lost";
 
-  const auto revisions = daemons_.client().ListRevisions();
-  ASSERT_OK(revisions);
+  // The trainer may be publishing: a directory is made before its row, and both before it is
+  // served.
+  absl::StatusOr<std::vector<v1::RevisionInfo>> revisions;
+  ASSERT_OK(daemons_.WaitFor("all revisions to have a row and the last to be served", [&] {
+    revisions = daemons_.client().ListRevisions();
+    return revisions.ok() && !revisions->empty() && revisions->back().serving() &&
+           EveryDirectoryHasARow(*revisions);
+  }));
   std::set<std::string> digests;
   for (size_t i = 0; i < revisions->size(); ++i) {
     const v1::RevisionInfo& info = (*revisions)[i];
@@ -209,7 +216,6 @@ void CrashE2eTest::ExpectNothingLost() {
     EXPECT_EQ(info.parent(), (*revisions)[i - 1].revision().number());
   }
   EXPECT_GE(revisions->size(), 2u);
-  ExpectNoDirectoryWithoutRow(*revisions);
   ASSERT_OK(daemons_.WaitUntilNothingIsHeld());
 }
 
