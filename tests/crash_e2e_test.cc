@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
@@ -198,12 +199,13 @@ void CrashE2eTest::ExpectNothingLost() {
   }
   for (const std::string& id : acknowledged_) EXPECT_TRUE(ids.contains(id)) << id << " is lost";
 
-  // The trainer may be publishing: a directory is made before its row, and both before it is
-  // served.
+  // The trainer may be publishing: a directory is made before its row, and the list comes in pages,
+  // each of its own moment.
   absl::StatusOr<std::vector<v1::RevisionInfo>> revisions;
   ASSERT_OK(daemons_.WaitFor("all revisions to have a row and the last to be served", [&] {
     revisions = daemons_.client().ListRevisions();
     return revisions.ok() && !revisions->empty() && revisions->back().serving() &&
+           absl::c_count_if(*revisions, [](const auto& info) { return info.serving(); }) == 1 &&
            EveryDirectoryHasARow(*revisions);
   }));
   std::set<std::string> digests;
