@@ -11,6 +11,7 @@ using avx512::IntVec;
 using avx512::kKeyVectors;
 using avx512::kLanes;
 using avx512::Load;
+using avx512::LoadBits;
 using avx512::Store;
 using avx512::Transpose;
 using avx512::Vec;
@@ -29,13 +30,9 @@ constexpr int64_t kSumRows = 4;
 constexpr int64_t kSumVectors = 4;
 
 typedef uint32_t UintVec __attribute__((vector_size(4 * kLanes)));
-typedef int32_t UnalignedIntVec __attribute__((vector_size(4 * kLanes), aligned(2), may_alias));
 
-ALCHEMIST_INLINE IntVec LoadBits(const uint16_t* p) {
-  return *reinterpret_cast<const UnalignedIntVec*>(p);
-}
 ALCHEMIST_INLINE void StoreBits(uint16_t* p, IntVec bits) {
-  *reinterpret_cast<UnalignedIntVec*>(p) = bits;
+  *reinterpret_cast<avx512::UnalignedIntVec*>(p) = bits;
 }
 
 // The pair at p in every lane.

@@ -21,13 +21,11 @@ constexpr int64_t kPanelTerms = 128;
 constexpr int64_t kTermsAtOnce = 16;
 constexpr int64_t kRowsAtOnce = 8;  // With two vectors 16 independent sums.
 
-typedef int32_t UnalignedIntVec __attribute__((vector_size(4 * kLanes), aligned(2), may_alias));
-
 // The rows of 16 outputs, 64 bytes of each, turned.
 template <typename Weight>
 ALCHEMIST_INLINE void LoadTurned(const Weight* w, int64_t stride, IntVec (&lanes)[kLanes]) {
   for (int64_t i = 0; i < kLanes; ++i) {
-    lanes[i] = *reinterpret_cast<const UnalignedIntVec*>(w + i * stride);
+    lanes[i] = LoadBits(w + i * stride);
   }
   Transpose(lanes);
 }

@@ -8,6 +8,11 @@
 
 namespace alchemist::avx512 {
 
+typedef int32_t UnalignedIntVec __attribute__((vector_size(4 * kLanes), aligned(2), may_alias));
+
+// 64 bytes of f32 or bf16, aligned to an element.
+ALCHEMIST_INLINE IntVec LoadBits(const void* p) { return *static_cast<const UnalignedIntVec*>(p); }
+
 // Within each quarter the low or the high halves of a and b, one by one: lanes, or pairs of them.
 // (As shuffles, since GCC 12 warns of its own header's intrinsics for them.)
 ALCHEMIST_INLINE IntVec LowLanes(IntVec a, IntVec b) {
