@@ -3,9 +3,10 @@
 //
 // Keys are split at absolute positions (blocks of 32, and tiles of 1,024, for decode rows 128, of
 // which each is summed by itself), and within a block are summed in order of position (where bf16
-// is multiplied as it is pair by pair, in the CPU's order within a pair, and by probabilities that
-// are rounded to bf16; attention_bf16.h), so that a row's result depends on its q, its phase and
-// the K/V before it only: not on where K/V lie, how runs are cut, or which rows share the call.
+// is multiplied as it is pair by pair or by tiles, in the CPU's order within them, and by
+// probabilities that are rounded to bf16; attention_bf16.h, attention_amx.h), so that a row's
+// result depends on its q, its phase and the K/V before it only: not on where K/V lie, how runs are
+// cut, or which rows share the call.
 // Backward recomputes the probabilities from the log-sum-exp (Dao et al. 2022) and splits exactly
 // into (query run, key run) pairs; each dK/dV element is a sum over query rows in ascending order,
 // each dq element over keys in ascending order. q, k, v and out are f32 or bf16, all the same;

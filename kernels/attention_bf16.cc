@@ -13,6 +13,7 @@ using avx512::kLanes;
 using avx512::Load;
 using avx512::LoadBits;
 using avx512::Store;
+using avx512::StoreBits;
 using avx512::Transpose;
 using avx512::Vec;
 
@@ -30,10 +31,6 @@ constexpr int64_t kSumRows = 4;
 constexpr int64_t kSumVectors = 4;
 
 typedef uint32_t UintVec __attribute__((vector_size(4 * kLanes)));
-
-ALCHEMIST_INLINE void StoreBits(uint16_t* p, IntVec bits) {
-  *reinterpret_cast<avx512::UnalignedIntVec*>(p) = bits;
-}
 
 // The pair at p in every lane.
 ALCHEMIST_INLINE __m512bh SetPair(const uint16_t* p) {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/attention_amx.h"
 #include "kernels/attention_bf16.h"
 #include "kernels/attention_cpu.h"
 #include "kernels/attention_simd.h"
@@ -60,14 +61,20 @@ std::vector<Tile> CutIntoTiles(const AttentionShape& shape, absl::Span<const Att
   return tiles;
 }
 
-// Whether the loops of attention_bf16.h are used. One decode row is bound by gathering keys, many
-// prompt rows by arithmetic.
+// Those of attention_simd.h, attention_bf16.h and attention_amx.h.
+enum class Loops : uint8_t { kF32, kBf16Pairs, kBf16Tiles };
+
+// One decode row is bound by gathering keys, many prompt rows by arithmetic.
 template <typename T>
-bool MultipliesBf16(const AttentionShape& shape, RowPhase phase) {
+Loops LoopsFor(const AttentionShape& shape, RowPhase phase) {
+  if (!std::is_same_v<T, Bf16> || shape.head_dim % avx512_bf16::kHeadDimGranule != 0) {
+    return Loops::kF32;
+  }
+  const SimdLevel level = CurrentSimdLevel();
+  if (phase == RowPhase::kPrefill && level >= SimdLevel::kAmxBf16) return Loops::kBf16Tiles;
   const SimdLevel needed =
       phase == RowPhase::kDecode ? SimdLevel::kAvx512Bf16 : SimdLevel::kAvx512FullRateBf16;
-  return std::is_same_v<T, Bf16> && CurrentSimdLevel() >= needed &&
-         shape.head_dim % avx512_bf16::kHeadDimGranule == 0;
+  return level >= needed ? Loops::kBf16Pairs : Loops::kF32;
 }
 
 // Calls block(first_key, rows) for a tile's blocks of keys, with the row-heads that see any of one.
@@ -131,11 +138,16 @@ void RunInF32(const AttentionShape& shape, const Tile& tile, ConstTensorView q,
   });
 }
 
+// `block` is AttentionForwardBlock of one of the bf16 loops.
+template <typename Block>
 void RunInBf16(const AttentionShape& shape, const Tile& tile, ConstTensorView q,
-               const Softmax& softmax) {
+               const Softmax& softmax, const Block& block) {
   thread_local Scratch<uint16_t> bits;
   const int64_t width = shape.head_dim;
-  const int64_t q_elements = tile.rows * (shape.heads / shape.kv_heads) * width;
+  const int64_t row_heads = tile.rows * (shape.heads / shape.kv_heads);
+  // Tiles of row-heads may be read up to their end, which then lies in k.
+  static_assert(amx_bf16::kRowsAtOnce <= kKeysPerBlock);
+  const int64_t q_elements = row_heads * width;
   const int64_t block_elements = kKeysPerBlock * width;
   uint16_t* const q_rows = bits.Get(q_elements + 2 * block_elements);
   uint16_t* const k = q_rows + q_elements;
@@ -147,8 +159,8 @@ void RunInBf16(const AttentionShape& shape, const Tile& tile, ConstTensorView q,
     const KeyRows of_block(shape, tile.span->kv, tile.kv_head, key, tile.end_key);
     avx512_bf16::PairKeys(of_block.k, width, k);
     avx512_bf16::PairValues(of_block.v, width, v);
-    avx512_bf16::AttentionForwardBlock({.head_dim = width, .scale = shape.scale, .k = k, .v = v},
-                                       q_rows + blind * width, rows);
+    block(avx512_bf16::KeyPairs{.head_dim = width, .scale = shape.scale, .k = k, .v = v},
+          q_rows + blind * width, rows);
   });
 }
 
@@ -159,8 +171,16 @@ void RunTile(const AttentionShape& shape, const Tile& tile, ConstTensorView q, R
   std::fill_n(softmax.out, row_heads * shape.head_dim, 0.0f);
   std::fill_n(softmax.max, row_heads, -std::numeric_limits<float>::infinity());
   std::fill_n(softmax.sum, row_heads, 0.0f);
-  if (MultipliesBf16<T>(shape, phase)) return RunInBf16(shape, tile, q, softmax);
-  RunInF32<T>(shape, tile, q, softmax);
+  switch (LoopsFor<T>(shape, phase)) {
+    case Loops::kF32:
+      return RunInF32<T>(shape, tile, q, softmax);
+    case Loops::kBf16Pairs:
+      return RunInBf16(shape, tile, q, softmax, avx512_bf16::AttentionForwardBlock);
+    case Loops::kBf16Tiles: {
+      const amx_bf16::TileScope tiles;
+      return RunInBf16(shape, tile, q, softmax, amx_bf16::AttentionForwardBlock);
+    }
+  }
 }
 
 // softmax: over its keys and then those of `next`. A row-head that sees none of those keeps its

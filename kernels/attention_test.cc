@@ -228,7 +228,8 @@ INSTANTIATE_TEST_SUITE_P(TypesAndLevels, AttentionTest,
                                          std::pair(DType::kBf16, SimdLevel::kAvx2),
                                          std::pair(DType::kBf16, SimdLevel::kAvx512),
                                          std::pair(DType::kBf16, SimdLevel::kAvx512Bf16),
-                                         std::pair(DType::kBf16, SimdLevel::kAvx512FullRateBf16)),
+                                         std::pair(DType::kBf16, SimdLevel::kAvx512FullRateBf16),
+                                         std::pair(DType::kBf16, SimdLevel::kAmxBf16)),
                          [](const auto& info) {
                            std::string name = absl::StrCat(DTypeName(info.param.first),
                                                            SimdLevelName(info.param.second));

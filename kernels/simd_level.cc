@@ -1,5 +1,9 @@
 #include "kernels/simd_level.h"
 
+#include <asm/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <atomic>
 
 #include "base/logging.h"
@@ -7,7 +11,17 @@
 namespace alchemist {
 namespace {
 
+// Whether this process may use tile registers: Linux gives them to those that ask.
+bool HasTiles() {
+  constexpr int64_t kTileData = 18;  // Of the state that XSAVE knows.
+  static const bool granted = __builtin_cpu_supports("amx-tile") &&
+                              __builtin_cpu_supports("amx-bf16") &&
+                              syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, kTileData) == 0;
+  return granted;
+}
+
 SimdLevel HighestSupported() {
+  if (IsSupported(SimdLevel::kAmxBf16)) return SimdLevel::kAmxBf16;
   if (HasFullRateBf16()) return SimdLevel::kAvx512FullRateBf16;
   for (SimdLevel level : {SimdLevel::kAvx512Bf16, SimdLevel::kAvx512, SimdLevel::kAvx2}) {
     if (IsSupported(level)) return level;
@@ -34,6 +48,8 @@ const char* SimdLevelName(SimdLevel level) {
       return "AVX-512 BF16";
     case SimdLevel::kAvx512FullRateBf16:
       return "full rate AVX-512 BF16";
+    case SimdLevel::kAmxBf16:
+      return "AMX BF16";
   }
   return "unknown level";
 }
@@ -50,6 +66,8 @@ bool IsSupported(SimdLevel level) {
     case SimdLevel::kAvx512FullRateBf16:
       return IsSupported(SimdLevel::kAvx512) && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512bf16");
+    case SimdLevel::kAmxBf16:
+      return IsSupported(SimdLevel::kAvx512Bf16) && HasTiles();
   }
   return false;
 }

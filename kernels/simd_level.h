@@ -13,7 +13,8 @@ enum class SimdLevel : uint8_t {
   // AVX-512, but where a kernel has a version of its own for bf16 operands: those that memory
   // bounds,
   kAvx512Bf16 = 3,
-  kAvx512FullRateBf16 = 4,  // and with this one those that arithmetic bounds.
+  kAvx512FullRateBf16 = 4,  // and with this one those that arithmetic bounds,
+  kAmxBf16 = 5,             // here by tiles, where a kernel has a version for them.
 };
 
 const char* SimdLevelName(SimdLevel level);  // "AVX2", "AVX-512 BF16".
@@ -24,7 +25,8 @@ bool IsSupported(SimdLevel level);           // By this machine.
 // 207). A property of the CPU, never a measurement: both daemons must come to the same bits.
 bool HasFullRateBf16();
 
-// The highest supported level, kAvx512FullRateBf16 only with HasFullRateBf16; or what a test set.
+// The highest supported level, kAvx512FullRateBf16 only with HasFullRateBf16 or above it; or what a
+// test set.
 SimdLevel CurrentSimdLevel();
 
 // REQUIRES: IsSupported(level), and no kernel runs meanwhile.
@@ -52,6 +54,7 @@ Function* PickSimd(SimdLevel level, Function* portable, Function* avx2, Function
     case SimdLevel::kAvx512:
     case SimdLevel::kAvx512Bf16:
     case SimdLevel::kAvx512FullRateBf16:
+    case SimdLevel::kAmxBf16:
       return avx512;
   }
   return portable;

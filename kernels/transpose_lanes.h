@@ -12,6 +12,7 @@ typedef int32_t UnalignedIntVec __attribute__((vector_size(4 * kLanes), aligned(
 
 // 64 bytes of f32 or bf16, aligned to an element.
 ALCHEMIST_INLINE IntVec LoadBits(const void* p) { return *static_cast<const UnalignedIntVec*>(p); }
+ALCHEMIST_INLINE void StoreBits(void* p, IntVec bits) { *static_cast<UnalignedIntVec*>(p) = bits; }
 
 // Within each quarter the low or the high halves of a and b, one by one: lanes, or pairs of them.
 // (As shuffles, since GCC 12 warns of its own header's intrinsics for them.)
