@@ -1,7 +1,6 @@
 #include "kernels/attention_amx.h"
 
-#include <immintrin.h>
-
+#include "kernels/amx_tiles.h"
 #include "kernels/running_softmax.h"
 #include "kernels/simd.h"
 #include "kernels/transpose_lanes.h"
@@ -16,23 +15,10 @@ using avx512::LoadBits;
 using avx512::Store;
 using avx512::StoreBits;
 
-// Rows of a tile, its pairs of elements, and both of the square that four tiles make.
-constexpr int64_t kTileRows = 16;
-constexpr int64_t kTilePairs = 16;
-constexpr int64_t kTileElements = 2 * kTilePairs;
+// Edge of the square that four tiles make.
 constexpr int64_t kSquare = 2 * kTileRows;
 static_assert(kSquare == kRowsAtOnce && kSquare == kKeysPerBlock);
 static_assert(avx512_bf16::kHeadDimGranule % kSquare == 0);
-
-// As LDTILECFG reads it: eight tiles of 16 rows of 64 bytes.
-struct alignas(64) TileShapes {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-static_assert(sizeof(TileShapes) == 64);
 
 // A matrix of bf16 by its bits.
 struct Bits {
@@ -42,15 +28,14 @@ struct Bits {
 
 // c [32, 32] = a [32, 32 * steps] . b [16 * steps, 32, 2]; c's rows are `stride` floats apart.
 ALCHEMIST_INLINE void MultiplySquare(Bits a, Bits b, int64_t steps, float* c, int64_t stride) {
-  // GCC 12 does not know that the loads read memory: what was stored must be there before them.
-  __asm__ volatile("" ::: "memory");
+  FinishStores();
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
   for (int64_t step = 0; step < steps; ++step) {
     const uint16_t* const upper = a.elements + step * kTileElements;
-    const uint16_t* const left = b.elements + step * kTilePairs * b.stride;
+    const uint16_t* const left = b.elements + step * kTileLanes * b.stride;
     _tile_loadd(4, upper, 2 * a.stride);
     _tile_loadd(6, left, 2 * b.stride);
     _tile_loadd(7, left + 2 * kTileRows, 2 * b.stride);
@@ -141,12 +126,9 @@ void TakeKeys(const avx512_bf16::KeyPairs& keys, const uint16_t* q, const Forwar
 
 }  // namespace
 
-TileScope::TileScope() {
-  const TileShapes shapes;
-  _tile_loadconfig(&shapes);
-}
+TileScope::TileScope() { SetUpTiles(); }
 
-TileScope::~TileScope() { _tile_release(); }
+TileScope::~TileScope() { ReleaseTiles(); }
 
 void AttentionForwardBlock(const avx512_bf16::KeyPairs& keys, const uint16_t* q,
                            const ForwardRows& all) {

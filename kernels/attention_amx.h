@@ -1,8 +1,6 @@
 // Attention's forward loops for CPUs that multiply tiles of bf16 (AMX): attention_bf16.h's operands
-// and rounding, in another order of summing. In a tile the CPU sums the products of the pairs'
-// first elements and of their second ones apart, over 32 elements, and then adds both; a block's
-// keys are summed by themselves before they are added to those of the blocks before it. Call only
-// at SimdLevel::kAmxBf16.
+// and rounding, with sums in the order of amx_tiles.h. A block's keys are summed by themselves
+// before they are added to those of the blocks before it. Call only at SimdLevel::kAmxBf16.
 #ifndef ALCHEMIST_KERNELS_ATTENTION_AMX_H_
 #define ALCHEMIST_KERNELS_ATTENTION_AMX_H_
 

@@ -187,6 +187,7 @@ void RunTile(const AttentionShape& shape, const Tile& tile, ConstTensorView q, R
 // bits.
 void Join(int64_t row_heads, int64_t width, const Softmax& next, Softmax softmax) {
   for (int64_t r = 0; r < row_heads; ++r) {
+    if (next.sum[r] == 0) continue;  // Not even -0 + 0.
     const float max = std::max(softmax.max[r], next.max[r]);
     const float before = std::exp(softmax.max[r] - max), after = std::exp(next.max[r] - max);
     softmax.max[r] = max;

@@ -17,6 +17,9 @@ namespace {
 // arithmetic.
 constexpr int64_t kWeightsPerTileMin = int64_t{16} << 10;
 constexpr int64_t kWeightsPerTileMax = int64_t{256} << 10;
+// What all loops are fastest with, or must have.
+constexpr int64_t kOutputsGranule = 16;
+static_assert(kOutputsGranule % kDecodeOutputs == 0 && kOutputsGranule % kDecodeTileOutputs == 0);
 
 // What is added to each of `rows` rows.
 std::vector<DecodeRowAdapter> AdaptersOfRows(int64_t rows, const DecodeLinear& linear) {
@@ -41,10 +44,17 @@ bool MultipliesAsTheyAre(ConstTensorView x, ConstTensorView w) {
          w.dtype == DType::kBf16;
 }
 
+// By a property of the weights' shape and of the CPU, whatever the rows.
+bool MultipliesTiles(ConstTensorView x, ConstTensorView w) {
+  return CurrentSimdLevel() >= SimdLevel::kAmxBf16 && MultipliesAsTheyAre(x, w) &&
+         w.rows % kDecodeTileOutputs == 0 && w.width % kDecodeTileDepth == 0;
+}
+
 // Rows of a call, and how they meet the weights of a linear.
 struct Rows {
-  ConstTensorView x;      // As given.
-  ConstTensorView x_f32;  // The same, widened, if some linear needs that.
+  ConstTensorView x;                // As given.
+  ConstTensorView x_f32;            // The same, widened, if some linear needs that,
+  const uint16_t* pairs = nullptr;  // and as amx_bf16::PairDecodeRows makes them.
 
   // The columns [first, first + y.width), on the calling thread.
   void DecodeTile(ConstTensorView w, const DecodeRowAdapter* adapters, int64_t first,
@@ -53,6 +63,9 @@ struct Rows {
     if (w.dtype == DType::kF32) {
       ALCHEMIST_SIMD_VERSION(level, DecodeRowsF32)
       (Arguments(x_f32.Row<float>(0), w.Row<float>(first), w.width, adapters, first, y));
+    } else if (MultipliesTiles(x, w)) {
+      amx_bf16::DecodeRowsBf16(
+          Arguments(pairs, &w.Row<Bf16>(first)->bits, w.width, adapters, first, y));
     } else if (MultipliesAsTheyAre(x, w)) {
       avx512_bf16::DecodeRowsBf16(
           Arguments(&x.Row<Bf16>(0)->bits, &w.Row<Bf16>(first)->bits, w.width, adapters, first, y));
@@ -78,6 +91,13 @@ struct Rows {
   }
 };
 
+const uint16_t* PairRows(ConstTensorView x, Scratch<uint16_t>& scratch) {
+  const int64_t rows = (x.rows + kDecodeTileRows - 1) / kDecodeTileRows * kDecodeTileRows;
+  uint16_t* const pairs = scratch.Get(rows * x.width);
+  amx_bf16::PairDecodeRows(&x.Row<Bf16>(0)->bits, x.rows, x.width, pairs);
+  return pairs;
+}
+
 struct Tile {
   int64_t product;
   int64_t first;  // Of the outputs.
@@ -97,8 +117,9 @@ std::vector<Tile> CutIntoTiles(absl::Span<const DecodeLinear> linears, int64_t t
     for (int64_t first = 0; first < w.rows;) {
       const int64_t weights =
           std::clamp(2 * left / (3 * threads), kWeightsPerTileMin, kWeightsPerTileMax);
-      const int64_t outputs = std::min(
-          std::max<int64_t>(1, weights / width / kDecodeOutputs) * kDecodeOutputs, w.rows - first);
+      const int64_t outputs =
+          std::min(std::max<int64_t>(1, weights / width / kOutputsGranule) * kOutputsGranule,
+                   w.rows - first);
       tiles.push_back({static_cast<int64_t>(product), first, outputs});
       first += outputs;
       left -= outputs * width;
@@ -113,12 +134,16 @@ void DecodeProducts(ConstTensorView x, absl::Span<const DecodeLinear> linears, F
                     Stream& stream) {
   if (x.rows == 0) return;
   thread_local Scratch<float> x_scratch;
+  thread_local Scratch<uint16_t> pair_scratch;
   Rows rows = {x, {}};
   std::vector<std::vector<DecodeRowAdapter>> adapters;
   for (const DecodeLinear& linear : linears) {
     CHECK_EQ(linear.w.width, x.width);
     CheckFloat("DecodeProducts w", linear.w.dtype);
     adapters.push_back(AdaptersOfRows(x.rows, linear));
+    if (MultipliesTiles(x, linear.w) && rows.pairs == nullptr) {
+      rows.pairs = PairRows(x, pair_scratch);
+    }
     if (!MultipliesAsTheyAre(x, linear.w) && rows.x_f32.data == nullptr) {
       rows.x_f32 = {AsF32(x, x_scratch), x.rows, x.width, DType::kF32};
     }

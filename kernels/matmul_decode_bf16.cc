@@ -1,22 +1,21 @@
 // The version of matmul_decode_simd.h's loops for CPUs that multiply bf16 themselves.
+#include "kernels/matmul_decode_adapter.h"
 #include "kernels/matmul_decode_simd.h"
 #include "kernels/simd.h"
 
 namespace alchemist::avx512_bf16 {
 namespace {
 
+using avx512::AddRest;
+using avx512::AddWholeVectors;
 using avx512::kLanes;
-using avx512::Load;
-using avx512::MulAdd;
-using avx512::Quad;
-using avx512::QuadOf;
 using avx512::ReduceAdd;
+using avx512::ReduceAddFour;
+using avx512::UnalignedQuad;
 using avx512::Vec;
 
 constexpr int64_t kPairs = 2 * kLanes;  // Elements of a vector of bf16.
 constexpr int64_t kRowsAtOnce = 4;      // With four outputs 16 independent sums.
-
-typedef float UnalignedQuad __attribute__((vector_size(16), aligned(4), may_alias));
 
 constexpr int64_t kElementsAhead = kDecodeBytesAhead / sizeof(uint16_t);
 
@@ -40,42 +39,17 @@ ALCHEMIST_INLINE void AddPairs(const uint16_t* x, const uint16_t* w, int64_t dep
   }
 }
 
-// The sums over the lanes of four vectors, each in ReduceAdd's order.
-ALCHEMIST_INLINE Quad ReduceAddFour(const Vec (&v)[4]) {
-  Quad quads[4];
-  for (int64_t n = 0; n < 4; ++n) {
-    quads[n] = (QuadOf<0>(v[n]) + QuadOf<2>(v[n])) + (QuadOf<1>(v[n]) + QuadOf<3>(v[n]));
-  }
-  const auto pairs = [](Quad a, Quad b) {  // a0 + a2, b0 + b2, a1 + a3, b1 + b3
-    return __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
-  };
-  const Quad first = pairs(quads[0], quads[1]), last = pairs(quads[2], quads[3]);
-  return __builtin_shufflevector(first, last, 0, 1, 4, 5) +
-         __builtin_shufflevector(first, last, 2, 3, 6, 7);
-}
-
 // y = the sums of one row, and what its adapter adds to the outputs from `output`.
 template <int64_t kOutputs>
 ALCHEMIST_INLINE void Finish(Vec (&sums)[kOutputs], const DecodeRowAdapter& adapter, int64_t output,
                              float* y) {
-  const float* const b = adapter.b + output * adapter.rank;
-  int64_t r = 0;
-  for (; r + kLanes <= adapter.rank; r += kLanes) {
-    const Vec u = Load(adapter.u + r);
-    for (int64_t n = 0; n < kOutputs; ++n) {
-      sums[n] = MulAdd(u, Load(b + n * adapter.rank + r), sums[n]);
-    }
-  }
+  AddWholeVectors(adapter, output, sums);
   if constexpr (kOutputs == 4) {
     *reinterpret_cast<UnalignedQuad*>(y) = ReduceAddFour(sums);
   } else {
     for (int64_t n = 0; n < kOutputs; ++n) y[n] = ReduceAdd(sums[n]);
   }
-  for (; r < adapter.rank; ++r) {
-    for (int64_t n = 0; n < kOutputs; ++n) {
-      y[n] = MulAdd(adapter.u[r], b[n * adapter.rank + r], y[n]);
-    }
-  }
+  AddRest<kOutputs>(adapter, output, y);
 }
 
 // The part of the weights ahead that a block asks for: all blocks of the same weights share that,

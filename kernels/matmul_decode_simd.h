@@ -8,7 +8,7 @@
 
 namespace alchemist {
 
-// Rows of W that are read side by side. Calls whose `outputs` is a multiple of it are the fastest.
+// Rows of W that are read side by side.
 inline constexpr int64_t kDecodeOutputs = 4;
 
 // How far ahead of what is multiplied the weights are asked for, in bytes: what memory delivers
@@ -45,6 +45,19 @@ namespace avx512_bf16 {
 // of the versions above.
 void DecodeRowsBf16(const DecodeArguments<uint16_t, uint16_t>& a);
 }  // namespace avx512_bf16
+
+// What divides the outputs and the depth of weights that are multiplied by tiles, and the rows that
+// go together.
+inline constexpr int64_t kDecodeTileOutputs = 16;
+inline constexpr int64_t kDecodeTileDepth = 32;
+inline constexpr int64_t kDecodeTileRows = 16;
+
+namespace amx_bf16 {
+// pairs [rows / 16 rounded up, depth / 2, 16, 2] = x [rows, depth]: two neighbours of each row.
+void PairDecodeRows(const uint16_t* x, int64_t rows, int64_t depth, uint16_t* pairs);
+// The same products by tiles, in yet another order. `x` is such pairs.
+void DecodeRowsBf16(const DecodeArguments<uint16_t, uint16_t>& a);
+}  // namespace amx_bf16
 
 }  // namespace alchemist
 

@@ -335,6 +335,33 @@ TEST(Bf16MatmulTest, WeightsThatChangedBetweenTwoCallsAreReadAnew) {
 
 class DecodeVersionTest : public testing::TestWithParam<SimdLevel> {
  protected:
+  static void ExpectAdaptersExactAndApart(const MatmulShape& shape, DType dtype, int64_t rank,
+                                          Stream& stream) {
+    constexpr int64_t kRows = 19;
+    Problem problem(shape, kRows, dtype);
+    const TestMatrix u = TestMatrix::Normal(kRows, rank, &problem.random);
+    const TestMatrix b = TestMatrix::Normal(shape.out, rank, &problem.random);
+    const auto products_of = [&](RowCut rows) {
+      TestMatrix y(rows.count, shape.out);
+      const DecodeAdapter adapter = {0, u.view().Rows(rows.first, rows.count), b.view()};
+      DecodeProducts(
+          problem.x.view().Rows(rows.first, rows.count), {{problem.w.const_view(), {&adapter, 1}}},
+          [&](const ProductTile& tile) { MoveTile(tile, y.view(), /*add=*/false); }, stream);
+      return y;
+    };
+    std::vector<float> naive = problem.ForwardReference<float>();
+    std::vector<double> reference = problem.ForwardReference<double>();
+    AddProductReference(As<float>(u).data(), As<float>(b).data(), kRows, rank, shape.out,
+                        naive.data());
+    AddProductReference(As<double>(u).data(), As<double>(b).data(), kRows, rank, shape.out,
+                        reference.data());
+    const TestMatrix all = products_of({0, kRows});
+    ExpectWithinTwiceNaive("y", all.values(), naive, reference);
+    for (int64_t count : {1, 2, 3, 6, 17}) {
+      ExpectRowsOf("y", all, {kRows - count, count}, products_of({kRows - count, count}));
+    }
+  }
+
   static void ExpectExactAndApart(const Problem& problem, Stream& stream) {
     const TestMatrix all = problem.Forward(RowPhase::kDecode, stream);
     ExpectWithinTwiceNaive("y", all.values(), problem.ForwardReference<float>(),
@@ -361,7 +388,8 @@ TEST_P(DecodeVersionTest, IsExactAndKeepsRowsApart) {
   SetSimdLevelForTest(before);
 }
 
-// Ranks of no, one and more than one vector, with a rest or without.
+// Ranks of no, one and more than one vector, with a rest or without; outputs in parts of a tile,
+// and in several tiles that are computed apart.
 TEST_P(DecodeVersionTest, AdaptersAreAddedExactlyAndKeepRowsApart) {
   if (!IsSupported(GetParam())) GTEST_SKIP() << "no " << SimdLevelName(GetParam()) << " here";
   const SimdLevel before = CurrentSimdLevel();
@@ -369,29 +397,11 @@ TEST_P(DecodeVersionTest, AdaptersAreAddedExactlyAndKeepRowsApart) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
   for (DType dtype : kDTypesForTest) {
-    for (int64_t rank : {3, 16, 37}) {
-      SCOPED_TRACE(testing::Message() << DTypeName(dtype) << ", rank " << rank);
-      Problem problem({72, 50}, 9, dtype);
-      const TestMatrix u = TestMatrix::Normal(9, rank, &problem.random);
-      const TestMatrix b = TestMatrix::Normal(50, rank, &problem.random);
-      const auto products_of = [&](RowCut rows) {
-        TestMatrix y(rows.count, 50);
-        const DecodeAdapter adapter = {0, u.view().Rows(rows.first, rows.count), b.view()};
-        DecodeProducts(
-            problem.x.view().Rows(rows.first, rows.count),
-            {{problem.w.const_view(), {&adapter, 1}}},
-            [&](const ProductTile& tile) { MoveTile(tile, y.view(), /*add=*/false); }, stream);
-        return y;
-      };
-      std::vector<float> naive = problem.ForwardReference<float>();
-      std::vector<double> reference = problem.ForwardReference<double>();
-      AddProductReference(As<float>(u).data(), As<float>(b).data(), 9, rank, 50, naive.data());
-      AddProductReference(As<double>(u).data(), As<double>(b).data(), 9, rank, 50,
-                          reference.data());
-      const TestMatrix all = products_of({0, 9});
-      ExpectWithinTwiceNaive("y", all.values(), naive, reference);
-      for (int64_t count : {1, 2, 3, 6}) {
-        ExpectRowsOf("y", all, {9 - count, count}, products_of({9 - count, count}));
+    for (const MatmulShape& shape : {MatmulShape{72, 50}, MatmulShape{640, 48}}) {
+      for (int64_t rank : {3, 16, 37}) {
+        SCOPED_TRACE(testing::Message()
+                     << DTypeName(dtype) << ", " << Name(shape) << ", rank " << rank);
+        ExpectAdaptersExactAndApart(shape, dtype, rank, stream);
       }
     }
   }
@@ -400,7 +410,8 @@ TEST_P(DecodeVersionTest, AdaptersAreAddedExactlyAndKeepRowsApart) {
 
 INSTANTIATE_TEST_SUITE_P(Levels, DecodeVersionTest,
                          testing::Values(SimdLevel::kPortable, SimdLevel::kAvx2, SimdLevel::kAvx512,
-                                         SimdLevel::kAvx512Bf16, SimdLevel::kAvx512FullRateBf16),
+                                         SimdLevel::kAvx512Bf16, SimdLevel::kAvx512FullRateBf16,
+                                         SimdLevel::kAmxBf16),
                          [](const auto& info) {
                            std::string name = SimdLevelName(info.param);
                            std::erase_if(name, [](char c) { return !absl::ascii_isalnum(c); });
