@@ -208,6 +208,23 @@ void ActivationStore::Seal(uint64_t record_id, int64_t tokens,
   prefixes_.Add(record_id, record.hashes);
 }
 
+bool ActivationStore::CouldRecord(uint64_t record_id, int64_t tokens) const {
+  const Record& filling = Get(record_id);
+  CHECK(filling.state == State::kFilling) << "record " << record_id;
+  const int64_t rows = tokens - filling.parent.tokens;
+  const int64_t kv_pages = KvPagesFor(tokens) - filling.first_page();
+  return CouldHave(kv_pages * options_.layers * kv_page_pages_ +
+                   Block::PagesNeeded(options_.block_tensors,
+                                      {{record_id, filling.parent.tokens, rows, /*head_rows=*/1}},
+                                      options_.page_bytes));
+}
+
+void ActivationStore::DropRuns(uint64_t record_id) {
+  Record& record = Get(record_id);
+  CHECK(record.state == State::kFilling) << "record " << record_id;
+  FreeRuns(record);
+}
+
 void ActivationStore::Abort(uint64_t record_id) {
   CHECK(Get(record_id).state == State::kFilling) << "record " << record_id;
   Free(record_id);
@@ -301,15 +318,20 @@ bool ActivationStore::EvictOne() {
   return true;
 }
 
-void ActivationStore::Free(uint64_t record_id) {
-  Record& record = Get(record_id);
-  CHECK(record.leases == 0 && record.children == 0) << "record " << record_id;
+void ActivationStore::FreeRuns(Record& record) {
   for (const RunRef& ref : record.runs) {
     const auto block = blocks_.find(ref.block_id);
     CHECK(block != blocks_.end()) << "block " << ref.block_id;
     block->second.DropRun(ref.run, *record_pages_);
     if (block->second.runs_live() == 0) blocks_.erase(block);
   }
+  record.runs.clear();
+}
+
+void ActivationStore::Free(uint64_t record_id) {
+  Record& record = Get(record_id);
+  CHECK(record.leases == 0 && record.children == 0) << "record " << record_id;
+  FreeRuns(record);
   for (const std::vector<KvPage>& layers : record.kv_pages) {
     for (const KvPage& page : layers) record_pages_->Free(page.pages);
   }

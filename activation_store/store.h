@@ -89,6 +89,11 @@ class ActivationStore {
   // FILLING -> SEALED; immutable from here, and found by `hashes`, which are HashBlocks of all its
   // tokens.
   void Seal(uint64_t record_id, int64_t tokens, absl::Span<const std::string> hashes);
+  // Whether there could be room for the K/V and the activations of all `tokens` tokens of a FILLING
+  // record, if everything else were evicted that may be. "No" is certain.
+  bool CouldRecord(uint64_t record_id, int64_t tokens) const;
+  // A FILLING record gives its activations back and keeps its K/V: it can only end by Abort.
+  void DropRuns(uint64_t record_id);
   void Abort(uint64_t record_id);  // FILLING -> FREE.
   // A running request reads the K/V of a SEALED record that is not its own.
   void Pin(uint64_t record_id, int64_t now_us);
@@ -182,6 +187,7 @@ class ActivationStore {
   void DescribePrefix(Prefix prefix, std::vector<RunDescriptor>& runs) const;
   void Describe(const Record& record, std::vector<RunDescriptor>& runs) const;
   RecordDescriptor DescriptorOf(uint64_t record_id) const;
+  void FreeRuns(Record& record);
   void Free(uint64_t record_id);
   std::optional<KvPage> AllocateKvPage(PagePool& pool);
   void SetGeneration(PageRun pages, uint64_t generation);

@@ -121,6 +121,38 @@ TEST(StoreTest, NothingIsEvictedForWhatCannotFit) {
   store->CheckInvariants();
 }
 
+TEST(StoreTest, WhetherAWholeRecordCouldFitIsKnownBeforeAnythingIsEvicted) {
+  auto store = MakeStore(40);
+  const uint64_t leased = AddRecord(*store, 5);
+  ASSERT_TRUE(store->Lease(leased, 1).ok());
+  AddRecord(*store, 5);
+  const uint64_t record = store->Begin({}, {}, 0);
+  // 33 pages can be had. A K/V page of both layers is four, for 32 rows, which are four of x; the
+  // head rows take two.
+  EXPECT_TRUE(store->CouldRecord(record, 3 * 32)) << "12 + 12 + 2";
+  EXPECT_FALSE(store->CouldRecord(record, 4 * 32)) << "16 + 16 + 2";
+  EXPECT_EQ(store->ledger().evictions, 0);
+  store->Abort(record);
+}
+
+TEST(StoreTest, ARecordGivesItsActivationsBackAndKeepsItsKv) {
+  auto store = MakeStore(40);
+  const uint64_t first = store->Begin({}, {}, 0);
+  const uint64_t second = store->Begin({}, {}, 0);
+  ASSERT_TRUE(store->AppendKvPages(first, 64));
+  ASSERT_TRUE(store->AppendKvPages(second, 5));
+  ASSERT_NE(store->AppendBlock({{first, 0, 32, 0}, {second, 0, 5, 1}}), nullptr);
+  store->Seal(second, 5, {});
+  const auto kv_bytes = store->ledger().record_kv_bytes;
+  store->DropRuns(first);
+  store->CheckInvariants();
+  EXPECT_EQ(store->ledger().record_kv_bytes, kv_bytes);
+  EXPECT_EQ(store->KvOf(first, 64).size(), 2u);
+  EXPECT_EQ(store->Lease(second, 1)->runs.size(), 1u) << "another's rows in the same block";
+  store->Abort(first);
+  store->CheckInvariants();
+}
+
 TEST(StoreTest, ALeaseEndsWithItsLastLayerOrItsSession) {
   auto store = MakeStore(64);
   const uint64_t record = AddRecord(*store, 5);

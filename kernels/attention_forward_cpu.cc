@@ -71,10 +71,11 @@ Loops LoopsFor(const AttentionShape& shape, RowPhase phase) {
     return Loops::kF32;
   }
   const SimdLevel level = CurrentSimdLevel();
-  if (phase == RowPhase::kPrefill && level >= SimdLevel::kAmxBf16) return Loops::kBf16Tiles;
-  const SimdLevel needed =
-      phase == RowPhase::kDecode ? SimdLevel::kAvx512Bf16 : SimdLevel::kAvx512FullRateBf16;
-  return level >= needed ? Loops::kBf16Pairs : Loops::kF32;
+  if (phase == RowPhase::kDecode) {
+    return level >= SimdLevel::kAvx512Bf16 ? Loops::kBf16Pairs : Loops::kF32;
+  }
+  if (level == SimdLevel::kAmxBf16) return Loops::kBf16Tiles;
+  return level == SimdLevel::kAvx512FullRateBf16 ? Loops::kBf16Pairs : Loops::kF32;
 }
 
 // Calls block(first_key, rows) for a tile's blocks of keys, with the row-heads that see any of one.

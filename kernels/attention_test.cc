@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <complex>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <string>
@@ -291,15 +292,20 @@ TEST_P(AttentionTest, AForwardRowDependsOnItsQPhaseAndTheKeysBeforeItOnly) {
   }
 }
 
+void CopyRows(ConstTensorView from, TensorView to) {
+  std::memcpy(to.data, from.data, from.bytes());
+}
+
 // Two sequences in one call, of different lengths, against each alone.
-TEST(AttentionSpanTest, SpansOfOneCallDoNotTouchEachOther) {
+TEST_P(AttentionTest, SpansOfOneCallDoNotTouchEachOther) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
-  const Problem a({6, 2, 24, 129, 50}), b({6, 2, 24, 40, 3});
+  const Problem a({6, 2, 32, 129, 50}, dtype()), b({6, 2, 32, 40, 3}, dtype());
   const int64_t rows = a.c.rows + b.c.rows;
-  TestMatrix q(rows, a.q.width()), out(rows, a.q.width()), lse(rows, a.c.heads);
-  std::copy_n(b.q.Row(0), b.q.values().size(), q.Row(0));
-  std::copy_n(a.q.Row(0), a.q.values().size(), q.Row(b.c.rows));
+  TestMatrix q(rows, a.q.width(), 0, dtype()), out(rows, a.q.width(), 0, dtype()),
+      lse(rows, a.c.heads);
+  CopyRows(b.q.view(), q.view().Rows(0, b.c.rows));
+  CopyRows(a.q.view(), q.view().Rows(b.c.rows, a.c.rows));
   const std::vector<KvRun> a_runs = CutKv(a, a.c.keys, {77, 129});
   const std::vector<KvRun> b_runs = CutKv(b, b.c.keys, {40});
   for (const RowPhase phase : kPhases) {
@@ -388,16 +394,16 @@ TEST(AttentionSpanTest, SpansOnACommonPrefixAreTakenInOrder) {
 }
 
 // Rows for which the last layer keeps nothing leave gaps.
-TEST(AttentionSpanTest, PositionsMayHaveGaps) {
+TEST_P(AttentionTest, PositionsMayHaveGaps) {
   WorkerPool pool({.threads = 2});
   Stream stream(&pool);
-  const Problem problem(kInvarianceCases[0]);
+  const Problem problem(kInvarianceCases[0], dtype());
   const std::vector<int32_t> positions = {3, 31, 32, 100, 101, 102, 168, 411};
-  TestMatrix q(positions.size(), problem.q.width());
+  TestMatrix q(positions.size(), problem.q.width(), 0, dtype());
   for (size_t t = 0; t < positions.size(); ++t) {
-    std::copy_n(problem.q.Row(positions[t]), q.width(), q.Row(t));
+    CopyRows(problem.q.view().Rows(positions[t], 1), q.view().Rows(static_cast<int64_t>(t), 1));
   }
-  TestMatrix out(positions.size(), q.width()), lse(positions.size(), problem.c.heads);
+  TestMatrix out(positions.size(), q.width(), 0, dtype()), lse(positions.size(), problem.c.heads);
   const std::vector<KvRun> runs = CutKv(problem, problem.c.keys, KvCuts(problem.c.keys)[1]);
   for (const RowPhase phase : kPhases) {
     Outputs whole(problem);
@@ -449,6 +455,28 @@ TEST_P(AttentionTest, KeysAfterARowsPositionAreNotTouched) {
   expect_clean_rows("decoded out", decoded.out, clean_decoded.out);
   expect_clean_rows("decoded lse", decoded.lse, clean_decoded.lse);
   expect_clean_rows("dq", got_gradients.dq, clean_gradients.dq);
+}
+
+// The same of one key's values, which lie in pairs: 0 times any of these is not 0.
+TEST_P(AttentionTest, NorAreTheValuesOfOneKey) {
+  WorkerPool pool({.threads = 2});
+  Stream stream(&pool);
+  const Case c = {.heads = 3, .kv_heads = 1, .head_dim = 32, .keys = 80, .rows = 80};
+  const Problem problem(c, dtype());
+  Outputs clean(problem);
+  Forward(problem, {0, c.rows}, {c.keys}, &clean, stream);
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const int64_t key : {44, 45}) {
+    for (const float value : {kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN()}) {
+      SCOPED_TRACE(absl::StrCat(value, " at ", key));
+      Problem poisoned(c, dtype());
+      FillRow(value, key, poisoned.v.view());
+      Outputs got(problem);
+      Forward(poisoned, {0, c.rows}, {c.keys}, &got, stream);
+      ExpectSameBits("out", got.out.values().subspan(0, key * got.out.width()),
+                     clean.out.values().subspan(0, key * got.out.width()));
+    }
+  }
 }
 
 }  // namespace

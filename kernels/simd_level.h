@@ -13,8 +13,9 @@ enum class SimdLevel : uint8_t {
   // AVX-512, but where a kernel has a version of its own for bf16 operands: those that memory
   // bounds,
   kAvx512Bf16 = 3,
-  kAvx512FullRateBf16 = 4,  // and with this one those that arithmetic bounds,
-  kAmxBf16 = 5,             // here by tiles, where a kernel has a version for them.
+  kAvx512FullRateBf16 = 4,  // and with this one those that arithmetic bounds.
+  // By tiles, where a kernel has a version for them. Intel's: pairs of bf16 have not the full rate.
+  kAmxBf16 = 5,
 };
 
 const char* SimdLevelName(SimdLevel level);  // "AVX2", "AVX-512 BF16".

@@ -82,11 +82,15 @@ int64_t Batcher::PlacesTaken() const {
   waiting_.ForEach([&](const SequencePtr& sequence) {
     places += sequence->was_admitted || sequence->choice > 0 ? 1 : sequence->request.choices;
   });
-  return places;
+  return places + static_cast<int64_t>(set_aside_.size());
 }
 
 absl::Status Batcher::MakeRoom(const std::string& tenant, int64_t choices) {
-  if (waiting() == 0 || PlacesTaken() + choices <= options_.waiting_max) return absl::OkStatus();
+  const auto has_room = [&] { return PlacesTaken() + choices <= options_.waiting_max; };
+  // Who does not read makes room for who does.
+  while (!has_room() && DropSetAside()) {
+  }
+  if (waiting() == 0 || has_room()) return absl::OkStatus();
   ++counters_.refused;
   const absl::Status full =
       WithRetryPushback(absl::ResourceExhaustedError(absl::StrCat(
@@ -111,14 +115,17 @@ std::vector<std::string> Batcher::Abort(const std::set<std::string>& request_ids
     aborted.insert(request.request_id);
   };
   for (const SequencePtr& sequence : running_) abort(sequence);
+  for (const SequencePtr& sequence : set_aside_) abort(sequence);
   waiting_.ForEach(abort);
   return {aborted.begin(), aborted.end()};
 }
 
 void Batcher::Admit() {
-  while (running() < options_.running_max) {
-    const SequencePtr* const next = waiting_.Front();
-    if (next == nullptr || !Start(**next)) return;  // Nobody overtakes a large request.
+  while (const SequencePtr* const next = waiting_.Front()) {
+    if (running() >= options_.running_max || !Start(**next)) {
+      if (SetAsideUnread()) continue;
+      return;  // Nobody overtakes a large request.
+    }
     running_.push_back(waiting_.Pop());
     OnAdmitted(*running_.back());
     if (waiting() == 0) pace_.OnEmpty();
@@ -206,10 +213,13 @@ void Batcher::FindPrefix(Sequence& sequence) const {
   sequence.prefix = parts_.store->FindPrefix(absl::MakeConstSpan(sequence.hashes).first(blocks));
 }
 
+// Nothing is evicted for a record that there cannot be room for.
 bool Batcher::BeginRecord(Sequence& sequence) {
+  ActivationStore& store = *parts_.store;
   sequence.record_id =
-      parts_.store->Begin(IdentityOf(sequence), sequence.prefix, parts_.clock->MonotonicUs());
-  if (!parts_.store->AppendKvPages(sequence.record_id, sequence.prompt_rows())) {
+      store.Begin(IdentityOf(sequence), sequence.prefix, parts_.clock->MonotonicUs());
+  if (!store.CouldRecord(sequence.record_id, sequence.prompt_rows()) ||
+      !store.AppendKvPages(sequence.record_id, sequence.prompt_rows())) {
     parts_.store->Abort(sequence.record_id);
     return false;
   }
@@ -225,57 +235,23 @@ void Batcher::UsePrefix(Sequence& sequence) {
   sequence.kv.SealRecord();
 }
 
+// Its serving pages: what they hold is run again when its turn comes.
+void Batcher::GiveBack(Sequence& sequence) {
+  sequence.kv.DropServingPages();
+  sequence.rows_done = std::min(sequence.rows_done, sequence.kv.record_tokens());
+  ++sequence.preemptions;
+  ++counters_.preempted;
+  log_.Preempted(sequence);
+}
+
 void Batcher::Preempt(const std::vector<int64_t>& sequences) {
   for (const int64_t index : sequences) {
     SequencePtr& sequence = running_[index];
-    sequence->kv.DropServingPages();
-    sequence->rows_done = std::min(sequence->rows_done, sequence->kv.record_tokens());
-    ++sequence->preemptions;
-    ++counters_.preempted;
-    log_.Preempted(*sequence);
+    GiveBack(*sequence);
     const CompletionRequest& request = sequence->request;
     waiting_.Return(request.tenant, request.priority, std::move(sequence));
   }
   std::erase(running_, nullptr);
-}
-
-// Ends those whose call is gone, who were aborted, or whose reader holds a place without taking
-// anything.
-void Batcher::DropGone() {
-  for (const SequencePtr& sequence : running_) sequence->finished = EndIfGone(*sequence);
-  RemoveFinished();
-  waiting_.RemoveIf([this](const SequencePtr& sequence) { return EndIfGone(*sequence); });
-}
-
-bool Batcher::EndIfGone(Sequence& sequence) {
-  if (sequence.stream->cancelled()) {
-    ++counters_.cancelled;
-    log_.Ended(sequence, absl::CancelledError("its call has ended"));
-    EndRecord(sequence);
-  } else if (sequence.aborted) {
-    ++counters_.aborted;
-    Fail(sequence, absl::CancelledError("ended by Abort"));
-  } else if (ReaderIsGone(sequence)) {
-    ++counters_.unread;
-    EndRecord(sequence);
-    CompletionEnd end;
-    end.status = absl::DeadlineExceededError("the answer was not read for too long");
-    log_.Ended(sequence, end.status);
-    sequence.stream->Abandon(std::move(end));
-  } else {
-    return false;
-  }
-  return true;
-}
-
-bool Batcher::ReaderIsGone(Sequence& sequence) const {
-  if (sequence.stream->HasRoom()) {
-    sequence.no_room_since_us = 0;
-    return false;
-  }
-  const int64_t now_us = parts_.clock->MonotonicUs();
-  if (sequence.no_room_since_us == 0) sequence.no_room_since_us = now_us;
-  return now_us - sequence.no_room_since_us >= options_.reader_timeout_us;
 }
 
 void Batcher::Fail(Sequence& sequence, const absl::Status& status) {
@@ -283,7 +259,7 @@ void Batcher::Fail(Sequence& sequence, const absl::Status& status) {
   EndRecord(sequence);
   CompletionEnd end;
   end.status = status;
-  sequence.stream->Push(std::move(end));
+  PushEnd(sequence, std::move(end));
 }
 
 void Batcher::EndRecord(Sequence& sequence) {
@@ -335,6 +311,7 @@ StepPlan Batcher::Plan() const {
 
 bool Batcher::RunStep() {
   DropGone();
+  TakeBackRead();
   Admit();
   const StepPlan plan = Plan();
   if (plan.empty()) return false;
@@ -349,6 +326,11 @@ void Batcher::FailAll(const absl::Status& status) {
     sequence->finished = true;
   }
   RemoveFinished();
+  for (const SequencePtr& sequence : set_aside_) {
+    Fail(*sequence, status);
+    waiting_.Done(sequence->request.tenant);
+  }
+  set_aside_.clear();
   waiting_.RemoveIf([&](const SequencePtr& sequence) {
     Fail(*sequence, status);
     return true;
@@ -368,6 +350,7 @@ std::string Batcher::Inspect() const {
                     (now_us - sequence.queued_us) / 1000, " ms\n");
   };
   for (const SequencePtr& sequence : running_) add("running", *sequence);
+  for (const SequencePtr& sequence : set_aside_) add("unread", *sequence);
   waiting_.ForEach([&](const SequencePtr& sequence) { add("waiting", *sequence); });
   return text;
 }
@@ -386,9 +369,11 @@ void Batcher::CheckInvariants() const {
       << "every page that is lent belongs to one that runs";
   CHECK_LE(running(), options_.running_max);
   CHECK(running() + waiting() > 0 || waiting_.tenants() == 0) << "an idle tenant is remembered";
-  waiting_.ForEach([](const SequencePtr& sequence) {
+  const auto holds_none = [](const SequencePtr& sequence) {
     CHECK_EQ(sequence->kv.serving_pages(), 0) << "who waits holds no serving pages";
-  });
+  };
+  waiting_.ForEach(holds_none);
+  for (const SequencePtr& sequence : set_aside_) holds_none(sequence);
   parts_.store->CheckInvariants();
 }
 

@@ -113,7 +113,9 @@ class Batcher {
   // The longest prompt with answer that the K/V pages hold.
   int64_t tokens_max() const { return pages_total() * kKvPageTokens; }
   int64_t running() const { return static_cast<int64_t>(running_.size()); }
-  int64_t waiting() const { return waiting_.size(); }
+  int64_t waiting() const { return waiting_.size() + static_cast<int64_t>(set_aside_.size()); }
+  // Whether a step would run: not while all that is left waits for its readers.
+  bool HasWork() const;
   const Counters& counters() const { return counters_; }
   const RequestMetrics& metrics() const { return metrics_; }
   std::string Inspect() const;  // A line per request, for people: those that run, those that wait.
@@ -161,17 +163,28 @@ class Batcher {
   bool BeginRecord(Sequence& sequence);
   void UsePrefix(Sequence& sequence);
   void Preempt(const std::vector<int64_t>& sequences);
-  void DropGone();
-  bool EndIfGone(Sequence& sequence);
-  bool ReaderIsGone(Sequence& sequence) const;
+  void GiveBack(Sequence& sequence);
   void Fail(Sequence& sequence, const absl::Status& status);
   void EndRecord(Sequence& sequence);
   void RemoveFinished();
   StepPlan Plan() const;
 
+  // ---- Who is read, and who is gone: batcher_readers.cc ----
+  void DropGone();
+  bool EndIfGone(Sequence& sequence);
+  bool ReaderIsGone(Sequence& sequence) const;
+  void EndUnread(Sequence& sequence);
+  bool SetAsideUnread();
+  void TakeBackRead();
+  bool DropSetAside();
+  void PushEnd(const Sequence& sequence, CompletionEnd end);
+  void EndUnreadCalls();
+
   // ---- One step: batcher_step.cc ----
   void RunPlan(const StepPlan& plan);
   void AddPart(StepGroup& group, Sequence& sequence, int64_t rows);
+  const Block* BlockFor(const StepGroup& recorded);
+  void AbandonLongest(StepGroup& recorded, StepGroup& unrecorded);
   void RecordGroup(StepGroup& recorded, StepGroup& unrecorded);
   void RunGroup(StepGroup& group);
   TensorView Logits(ForwardGroup& forward);
@@ -189,6 +202,16 @@ class Batcher {
   Buffer logits_;  // [max(running_max, kScoredRowsMax), vocab] f32
   FairQueue<SequencePtr> waiting_;
   std::vector<SequencePtr> running_;  // In order of admission.
+  // Were admitted and gave their places to others, since their readers do not keep up. They wait
+  // for that, and then again in the queue, by which they run meanwhile.
+  std::vector<SequencePtr> set_aside_;
+  // Answers that have ended, until they are read or their calls are gone.
+  struct EndedCall {
+    std::shared_ptr<CompletionStream> stream;
+    std::string log_id;
+    UnreadTime unread;
+  };
+  std::vector<EndedCall> ended_;
   LengthForecast lengths_;
   QueuePace pace_;
   bool draining_ = false;

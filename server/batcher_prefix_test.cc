@@ -81,6 +81,67 @@ TEST(BatcherPrefixTest, AHitHasTheBitsOfAMiss) {
   }
 }
 
+// Pages of a store that could record `rows` tokens, and few more.
+int64_t RecordPagesFor(int64_t rows) {
+  TestServing serving;
+  serving.Add(serving.Request(rows, 1));
+  serving.RunAll();
+  const ActivationStore::Ledger ledger = serving.store().ledger();
+  return (ledger.block_bytes + ledger.record_kv_bytes) / 4096;
+}
+
+// It would evict everything, and then not fit all the same.
+TEST(BatcherPrefixTest, APromptThatCannotBeRecordedEvictsNothing) {
+  TestServingOptions options;
+  options.record_pages = RecordPagesFor(300);
+  options.batcher.scheduler.rows_per_step = 64;
+  TestServing serving(options);
+  serving.Add(serving.Request(70, 2));
+  serving.RunAll();
+  const uint64_t small = serving.finished().back().record_id;
+  ASSERT_TRUE(serving.store().Holds(small));
+  serving.Add(serving.Request(400, 2, 2));
+  serving.RunAll();
+  EXPECT_EQ(serving.finished().back().record_id, 0u);
+  EXPECT_EQ(serving.batcher().counters().unrecorded, 1);
+  EXPECT_TRUE(serving.store().Holds(small));
+  EXPECT_EQ(serving.store().ledger().evictions, 0);
+  serving.ExpectIdle();
+}
+
+// Each alone would fit. The longer one gives way, and at once: its K/V is all that it keeps.
+TEST(BatcherPrefixTest, OfTwoPromptsThatDoNotFitTogetherTheShorterIsRecorded) {
+  TestServingOptions options;
+  options.record_pages = RecordPagesFor(300);
+  options.batcher.scheduler.rows_per_step = 200;
+  TestServing serving(options);
+  ActivationStore& store = serving.store();
+  const uint64_t first = store.Begin({}, {}, 0);
+  ASSERT_TRUE(store.AppendKvPages(first, 70));
+  const uint64_t second = store.Begin({}, {}, 0);
+  int64_t rows = 400;
+  while (!store.CouldRecord(second, rows)) --rows;
+  store.Abort(second);
+  store.Abort(first);
+  ASSERT_LT(rows, 400);
+  serving.Add(serving.Request(70, 30));
+  serving.Add(serving.Request(rows, 30, 2));
+  ASSERT_TRUE(serving.batcher().RunStep());
+  EXPECT_EQ(store.ledger().records, 2);
+  const int64_t bytes_of_both = store.ledger().block_bytes;
+  for (int step = 0; step < 5; ++step) ASSERT_TRUE(serving.batcher().RunStep());
+  EXPECT_EQ(store.ledger().records, 2);
+  EXPECT_LT(store.ledger().block_bytes, bytes_of_both) << "what the longer had was given back";
+  store.CheckInvariants();
+  serving.RunAll();
+  ASSERT_EQ(serving.finished().size(), 2u);
+  for (const FinishedCompletion& finished : serving.finished()) {
+    const bool is_short = finished.row.prompt_tokens.size() == 70;
+    EXPECT_EQ(finished.record_id != 0, is_short) << finished.row.prompt_tokens.size();
+  }
+  serving.ExpectIdle();
+}
+
 // log pi of each answer token after `prompt`, and how far the most probable one is ahead of the
 // next.
 struct ReferenceAnswer {

@@ -262,20 +262,6 @@ TEST(BatcherSchedulingTest, AbortEndsWhatATenantHasRunningOrWaiting) {
   serving.ExpectIdle();
 }
 
-TEST(BatcherSchedulingTest, AReaderThatTakesNothingLosesItsPlace) {
-  TestServingOptions options = Options(10, RecordMode::kPrefill);
-  TestServing serving(options);
-  const auto slow = serving.Add(serving.Request(10, 150));
-  serving.RunAll();
-  EXPECT_EQ(serving.batcher().running(), 1);
-  serving.clock().AdvanceUs(options.batcher.reader_timeout_us);
-  serving.RunAll();
-  EXPECT_EQ(serving.batcher().running(), 0);
-  EXPECT_TRUE(slow->abandoned());
-  EXPECT_EQ(serving.batcher().counters().unread, 1);
-  serving.ExpectIdle();
-}
-
 // What the property test knows of a request.
 struct Client {
   std::shared_ptr<CompletionStream> stream;
@@ -371,7 +357,8 @@ void RunRandomTraffic(RecordMode record, int64_t steps) {
     serving.finished().clear();
   }
   for (auto& [id, client] : clients) client.reads = true;
-  while (serving.batcher().RunStep() || serving.batcher().running() > 0) {
+  while (serving.batcher().RunStep() ||
+         serving.batcher().running() + serving.batcher().waiting() > 0) {
     ReadAnswers(clients, &ended);
   }
   ReadAnswers(clients, &ended);

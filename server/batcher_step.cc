@@ -78,24 +78,41 @@ void Batcher::AddPart(StepGroup& group, Sequence& sequence, int64_t rows) {
   group.parts.push_back({&sequence, rows, wants_head, scored});
 }
 
-// Takes a block for the recorded rows. Without room they join the unrecorded ones, and their
-// records end when the requests do.
-void Batcher::RecordGroup(StepGroup& recorded, StepGroup& unrecorded) {
-  if (recorded.parts.empty()) return;
+const Block* Batcher::BlockFor(const StepGroup& recorded) {
   std::vector<BlockRun> runs;
   for (const StepGroup::Part& part : recorded.parts) {
     runs.push_back(
         {part.sequence->record_id, part.sequence->rows_done, part.rows, part.wants_head ? 1 : 0});
   }
-  const Block* block = parts_.store->AppendBlock(std::move(runs));
-  if (block == nullptr) {
-    for (const StepGroup::Part& part : recorded.parts) {
-      part.sequence->recording = Sequence::Recording::kAbandoned;
-      AddPart(unrecorded, *part.sequence, part.rows);
-    }
-    recorded = StepGroup();
-    return;
+  return parts_.store->AppendBlock(std::move(runs));
+}
+
+// The record of the longest prompt of the group: it wants most and gives most back. Its rows join
+// the unrecorded ones; its K/V stays until the request ends.
+void Batcher::AbandonLongest(StepGroup& recorded, StepGroup& unrecorded) {
+  const auto longest = std::max_element(
+      recorded.parts.begin(), recorded.parts.end(), [](const auto& a, const auto& b) {
+        return a.sequence->prompt_rows() < b.sequence->prompt_rows();
+      });
+  Sequence& sequence = *longest->sequence;
+  sequence.recording = Sequence::Recording::kAbandoned;
+  parts_.store->DropRuns(sequence.record_id);
+  AddPart(unrecorded, sequence, longest->rows);
+  StepGroup rest;
+  for (const StepGroup::Part& part : recorded.parts) {
+    if (part.sequence != &sequence) AddPart(rest, *part.sequence, part.rows);
   }
+  recorded = std::move(rest);
+}
+
+// Takes a block for the recorded rows, of as many prompts as there is room for.
+void Batcher::RecordGroup(StepGroup& recorded, StepGroup& unrecorded) {
+  const Block* block = nullptr;
+  while (!recorded.parts.empty() && block == nullptr) {
+    block = BlockFor(recorded);
+    if (block == nullptr) AbandonLongest(recorded, unrecorded);
+  }
+  if (block == nullptr) return;
   const int64_t rows = recorded.forward.rows();
   const int64_t head_rows = static_cast<int64_t>(recorded.forward.head_rows.size());
   recorded.forward.activations.resize(parts_.layout->layers() + 1);
@@ -280,7 +297,7 @@ void Batcher::Finish(Sequence& sequence, FinishReason reason) {
   CountEnd(sequence, reason, end.completion_tokens);
   sequence.finished = true;
   if (!sequence.request.no_train) parts_.on_finished(std::move(finished));
-  sequence.stream->Push(std::move(end));
+  PushEnd(sequence, std::move(end));
 }
 
 }  // namespace alchemist

@@ -6,11 +6,13 @@
 #include <utility>
 
 #include "base/logging.h"
+#include "server/retry_pushback.h"
 
 namespace alchemist {
 namespace {
 
 constexpr int64_t kPostTimeoutUs = 5'000'000;
+constexpr int64_t kTryAgainMs = 1'000;
 
 }  // namespace
 
@@ -26,7 +28,9 @@ absl::Status CommandQueue::Post(Command command) {
 
 absl::Status CommandQueue::TryPost(Command command) {
   if (commands_.TryPush(std::move(command))) return absl::OkStatus();
-  return WhyNotPosted();
+  if (closed()) return WhyNotPosted();
+  return WithRetryPushback(absl::ResourceExhaustedError("the serving loop does not keep up"),
+                           kTryAgainMs);
 }
 
 void CommandQueue::PostInternal(Command command) {

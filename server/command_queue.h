@@ -21,7 +21,8 @@ class CommandQueue {
   // ---- Any thread ----
   // Unavailable when the queue is closed, or stays full for some seconds.
   absl::Status Post(Command command);
-  // As Post, for threads that must not wait: Unavailable at once when the queue is full.
+  // As Post, for threads that must not wait: ResourceExhausted, with a retry pushback, at once when
+  // the queue is full.
   absl::Status TryPost(Command command);
   // For the server's own threads (log, publisher, attach listener), which have few commands under
   // way and must neither wait nor lose one: what they report cannot be asked for again.

@@ -5,6 +5,8 @@
 #include <string>
 #include <thread>
 
+#include "server/retry_pushback.h"
+
 namespace alchemist {
 namespace {
 
@@ -34,8 +36,9 @@ TEST(CommandQueueTest, AFullQueueRefusesAndInternalOnesAreTaken) {
     ASSERT_TRUE(queue.TryPost([&] { ++done; }).ok());
   }
   const absl::Status full = queue.TryPost([] {});
-  EXPECT_EQ(full.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(full.message(), "the serving loop does not keep up");
+  EXPECT_TRUE(RetryPushbackMs(full).has_value());
   queue.PostInternal([&] { ++done; });
   EXPECT_TRUE(queue.Run()) << "one is left";
   EXPECT_EQ(done, CommandQueue::kCommandsMax);

@@ -1,5 +1,7 @@
 #include "server/completion_stream.h"
 
+#include <variant>
+
 #include "base/logging.h"
 
 namespace alchemist {
@@ -15,6 +17,9 @@ void CompletionStream::Push(CompletionEvent event) {
     MutexLock lock(&mutex_);
     if (cancelled_) return;
     CHECK_LT(static_cast<int64_t>(events_.size()), kEventsMax) << "nobody looked for room";
+    if (const auto* end = std::get_if<CompletionEnd>(&event)) {
+      choices_left_ = end->status.ok() ? choices_left_ - 1 : 0;
+    }
     wakes = std::exchange(reader_waits_, false);
     events_.push_back(std::move(event));
   }
@@ -24,10 +29,23 @@ void CompletionStream::Push(CompletionEvent event) {
 void CompletionStream::Abandon(CompletionEnd end) {
   {
     MutexLock lock(&mutex_);
+    if (cancelled_) return;
     abandoned_ = true;
-    reader_waits_ = true;
+    reader_waits_ = false;
+    events_.clear();
+    events_.push_back(std::move(end));
   }
-  Push(std::move(end));
+  wake_();
+}
+
+bool CompletionStream::complete() const {
+  MutexLock lock(&mutex_);
+  return choices_left_ <= 0;
+}
+
+int64_t CompletionStream::taken() const {
+  MutexLock lock(&mutex_);
+  return taken_;
 }
 
 bool CompletionStream::cancelled() const {
@@ -41,6 +59,7 @@ std::optional<CompletionEvent> CompletionStream::Take() {
   if (reader_waits_) return std::nullopt;
   CompletionEvent event = std::move(events_.front());
   events_.pop_front();
+  ++taken_;
   return event;
 }
 

@@ -3,7 +3,10 @@
 // a tenant is owed is a deficit: how far its service is behind that of the others (virtual token
 // counters: Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024). A tenant that
 // comes, or comes back from idleness, begins where those are that wait, or where the last one was
-// that did, and so is owed nothing for the time in which it wanted nothing. One thread.
+// that did, and so is owed nothing for the time in which it wanted nothing. But it begins no lower
+// than what each of the active ones would have had if all work had been shared (virtual time as in
+// generalized processor sharing: Parekh and Gallager 1993): newcomers never overtake for ever those
+// that were served before. One thread.
 #ifndef ALCHEMIST_SERVER_FAIR_QUEUE_H_
 #define ALCHEMIST_SERVER_FAIR_QUEUE_H_
 
@@ -30,6 +33,7 @@ class FairQueue {
     Activate(tenant).waiting[priority].push_back(
         {std::move(value), next_order_++, /*returned=*/false});
     ++size_;
+    active_ = 0;
   }
   // The value that Pop gave waits again, before those of its tenant and priority.
   void Return(const std::string& tenant, int32_t priority, T value) {
@@ -41,6 +45,7 @@ class FairQueue {
     tenants_.at(tenant).waiting[priority].push_front(
         {std::move(value), next_order_++, /*returned=*/true});
     ++size_;
+    active_ = 0;
   }
 
   // The next one, or null when none waits. Valid until the queue changes.
@@ -69,7 +74,10 @@ class FairQueue {
     Forget();
   }
   // Work was done for a tenant that waits or runs.
-  void Charge(const std::string& tenant, int64_t cost) { tenants_.at(tenant).served += cost; }
+  void Charge(const std::string& tenant, int64_t cost) {
+    tenants_.at(tenant).served += cost;
+    virtual_time_ += static_cast<double>(cost) / static_cast<double>(ActiveTenants());
+  }
 
   // Where `tenant` has at least two fewer waiting than the tenant with the most: takes the last
   // that came of the latter, so that a full queue has room for everybody. Those that were returned
@@ -104,6 +112,7 @@ class FairQueue {
         priority = priority->second.empty() ? tenant.waiting.erase(priority) : std::next(priority);
       }
     }
+    active_ = 0;
     Forget();
   }
 
@@ -166,12 +175,22 @@ class FairQueue {
   // Where a tenant begins that comes now.
   int64_t Level() {
     const auto next = Next();
-    return next == tenants_.end() ? level_ : next->second.served;
+    return std::max(next == tenants_.end() ? level_ : next->second.served,
+                    static_cast<int64_t>(virtual_time_));
+  }
+  // Counted when somebody came or went; one that is charged is active.
+  int64_t ActiveTenants() {
+    if (active_ == 0) {
+      active_ = std::count_if(tenants_.begin(), tenants_.end(),
+                              [](const auto& entry) { return entry.second.active(); });
+    }
+    return std::max<int64_t>(active_, 1);
   }
   void EndRunning(Tenant& tenant) {
     CHECK_GT(tenant.running, 0);
     --tenant.running;
     --running_;
+    active_ = 0;
   }
   // It would come back as an unknown one does, and will not fall behind that.
   static bool IsForgettable(const Tenant& tenant, int64_t level) {
@@ -192,12 +211,15 @@ class FairQueue {
     priority->second.erase(value);
     if (priority->second.empty()) tenant.waiting.erase(priority);
     --size_;
+    active_ = 0;
   }
 
   Tenants tenants_;
   int64_t size_ = 0;
   int64_t running_ = 0;
   int64_t level_ = 0;  // How much the tenant that was next had been served; grows.
+  double virtual_time_ = 0;
+  int64_t active_ = 0;  // Tenants; 0: not counted since somebody came or went.
   uint64_t next_order_ = 0;
 };
 

@@ -94,6 +94,31 @@ TEST(FairQueueTest, ANewNameForEveryRequestIsNoAdvantage) {
   FAIL() << "the honest one was overtaken by every new name";
 }
 
+TEST(FairQueueTest, NewNamesNeverOvertakeForEver) {
+  FairQueue<int> queue;
+  queue.Push("honest", 0, 0);
+  queue.Push("honest", 0, 1);
+  int next_name = 2;
+  const auto push_name = [&] {
+    queue.Push("name-" + std::to_string(next_name), 0, next_name);
+    ++next_name;
+  };
+  push_name();
+  push_name();
+  EXPECT_EQ(queue.Pop(), 0);
+  queue.Charge("honest", 100);
+  queue.Done("honest");
+  for (int i = 0; i < 40; ++i) {  // One new name waits always, and begins where that does.
+    push_name();
+    const int next = queue.Pop();
+    if (next == 1) return;
+    const std::string name = "name-" + std::to_string(next);
+    for (int token = 0; token < 10; ++token) queue.Charge(name, 1);
+    queue.Done(name);
+  }
+  FAIL() << "some name that was never served is always next";
+}
+
 TEST(FairQueueTest, WhoWasAheadIsStillAheadWhenItComesBack) {
   FairQueue<int> queue;
   queue.Push("a", 0, 2);

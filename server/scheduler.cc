@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
 #include "activation_store/record.h"
 #include "base/logging.h"
 
@@ -39,10 +41,10 @@ class Planner {
   void PlanPrompts(int64_t rows_left, StepPlan& plan) const {
     const bool decodes = !plan.decode.empty();
     auto time_left = static_cast<double>(limits_.prompt_rows_beside_decodes);
-    for (size_t i = 0; i < running_.size() && rows_left > 0; ++i) {
+    for (const size_t i : PromptsInTurn()) {
       const RunningSequence& sequence = running_[i];
       int64_t rows = std::min({sequence.prompt_rows_left, sequence.prompt_rows_max, rows_left});
-      if (rows == 0 || preempted_[i]) continue;
+      if (rows == 0) continue;
       const double time_of_row =
           1 + limits_.prompt_key_cost * static_cast<double>(sequence.first_position);
       if (decodes) {
@@ -57,6 +59,24 @@ class Planner {
       rows_left -= rows;
       time_left -= static_cast<double>(rows) * time_of_row;
     }
+  }
+
+  // The most urgent prompt of each tenant, then the second one of each, and so on; of each turn in
+  // order of admission.
+  std::vector<size_t> PromptsInTurn() const {
+    std::vector<size_t> prompts;
+    for (size_t i = 0; i < running_.size(); ++i) {
+      if (running_[i].prompt_rows_left > 0 && !preempted_[i]) prompts.push_back(i);
+    }
+    std::stable_sort(prompts.begin(), prompts.end(), [this](size_t a, size_t b) {
+      return running_[a].priority < running_[b].priority;
+    });
+    absl::flat_hash_map<absl::string_view, int64_t> turns;
+    std::vector<std::pair<int64_t, size_t>> in_turn;
+    for (const size_t i : prompts) in_turn.emplace_back(turns[running_[i].tenant]++, i);
+    std::sort(in_turn.begin(), in_turn.end());
+    for (size_t k = 0; k < prompts.size(); ++k) prompts[k] = in_turn[k].second;
+    return prompts;
   }
 
   void PlanDecodes() {

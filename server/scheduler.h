@@ -54,8 +54,8 @@ struct StepPlan {
   bool empty() const { return preempt.empty() && decode.empty() && prefill.empty(); }
 };
 
-// Decodes never wait for a prompt; prompts share what is left of the step, but at least one row, in
-// order of admission.
+// Decodes never wait for a prompt; prompts share what is left of the step, but at least one row: by
+// turns of the tenants, of each its most urgent one first, and within a turn in order of admission.
 // When decodes need more pages than `pages_free`, who waits for its reader gives them, the last
 // admitted first; then the tenant that was admitted last: of its sequences the least urgent, and of
 // those the last admitted. So whoever was admitted before

@@ -30,6 +30,19 @@ TEST(SchedulerTest, DecodesGoFirstAndPromptsShareTheRest) {
   EXPECT_TRUE(plan.preempt.empty());
 }
 
+TEST(SchedulerTest, PromptsGoByTurnsOfTheTenantsAndByPriorityWithinOne) {
+  const auto prompt = [](const char* tenant, int32_t priority) {
+    RunningSequence sequence = Prompt(10);
+    sequence.tenant = tenant;
+    sequence.priority = priority;
+    return sequence;
+  };
+  const std::vector<RunningSequence> running = {prompt("a", 0), prompt("a", 0), prompt("b", 5),
+                                                prompt("a", -1), prompt("b", 5)};
+  EXPECT_EQ(PlanStep({.rows_per_step = 50}, kPlenty, running).prefill,
+            (Parts{{2, 10}, {3, 10}, {0, 10}, {4, 10}, {1, 10}}));
+}
+
 TEST(SchedulerTest, APromptOfFewRowsAStepLeavesTheRestToOthers) {
   RunningSequence scored = Prompt(50);
   scored.prompt_rows_max = 8;

@@ -78,6 +78,7 @@ struct Sequence {
   bool record_refused = false;  // There was no room, and no K/V page to run it without.
   int64_t preemptions = 0;
   int64_t no_room_since_us = 0;  // When its reader fell behind; 0: it keeps up.
+  UnreadTime unread;             // While it is behind.
   bool aborted = false;          // By Abort.
   bool finished = false;
 };

@@ -355,10 +355,7 @@ absl::Status Serve(const ServerOptions& options) {
   // New completions are refused, running calls finish. gRPC would also wait for each connection to
   // answer its farewell, which an idle client does seconds later or never; so it is told to end
   // only when no call runs, and then at once.
-  RETURN_IF_ERROR(runtime->loop().Call([&] {
-    runtime->loop().batcher().Drain();
-    return absl::OkStatus();
-  }));
+  runtime->loop().PostInternal([&] { runtime->loop().batcher().Drain(); });
   DrainCalls(signals, options.drain_timeout_us, *listeners.calls);
   metrics.reset();  // Scraped until here: the drain can be watched.
   listeners.clients->Shutdown(std::chrono::system_clock::now());

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/kill_point.h"
 #include "base/logging.h"
+#include "kernels/matmul.h"
 
 namespace alchemist {
 namespace {
@@ -52,6 +53,7 @@ absl::StatusOr<std::unique_ptr<ServingLoop>> ServingLoop::Create(const ServingLo
       .store_epoch = p.store_epoch,
       .canary = p.canary,
       .base = {p.model->base_digest(), p.tokenizer->digest()},
+      .kernels = MatmulDescription(),
       .post_to_loop = [self](Command command) { self->PostInternal(std::move(command)); },
       .kill_trainer = p.kill_trainer,
       .end_attachment = p.end_attachment,
@@ -70,7 +72,7 @@ void ServingLoop::Run() {
 bool ServingLoop::RunOnce() {
   commands_.Run();
   Tick();
-  const bool busy = batcher_->running() + batcher_->waiting() > 0;
+  const bool busy = batcher_->HasWork();
   busy_.Set(busy, parts_.clock->MonotonicUs());
   const YieldWord word = busy ? YieldWord::kYield : YieldWord::kGoOn;
   parts_.server_page->yield.store(static_cast<uint32_t>(word), std::memory_order_relaxed);

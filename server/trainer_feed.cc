@@ -161,6 +161,12 @@ void TrainerFeed::OnHello(const v1::TrainerMessage& message, std::shared_ptr<Lin
     LOG(WARNING) << "link: hello with a wrong secret, canary or epoch";
     return ready(absl::PermissionDeniedError("link: wrong secret, canary or epoch"));
   }
+  if (!hello.kernels().empty() && hello.kernels() != parts_.kernels) {
+    LOG(ERROR) << "link: the trainer runs other kernels (" << hello.kernels()
+               << ") than the server (" << parts_.kernels << ")";
+    return ready(absl::FailedPreconditionError(
+        absl::StrCat("link: kernels: the server runs other ones: ", parts_.kernels)));
+  }
   const uint64_t epoch = session_.epoch();
   const int64_t step = hello.step();
   const RevisionId serving = parts_.registry->serving()->id;

@@ -52,6 +52,7 @@ class TrainerFeed {
     uint64_t store_epoch = 0;
     uint64_t canary = 0;
     BaseId base;
+    std::string kernels;  // What this process runs: MatmulDescription.
     // Runs a function on the serving loop's thread; called on the log's and the publisher's.
     std::function<void(std::function<void()>)> post_to_loop;
     // As AttachListener's.
@@ -62,8 +63,8 @@ class TrainerFeed {
 
   void OnAttachEvent(const AttachEvent& event);
   // The first message of a Link.Session. PermissionDenied for a wrong secret or canary,
-  // FailedPrecondition when no trainer is attached or its checkpoint is not of this log. `outbox`
-  // is closed when the session ends. `ready` is called once, possibly later.
+  // FailedPrecondition when no trainer is attached, it runs other kernels, or its checkpoint is not
+  // of this log. `outbox` is closed when the session ends. `ready` is called once, possibly later.
   void OnHello(const v1::TrainerMessage& message, std::shared_ptr<LinkOutbox> outbox,
                std::function<void(absl::Status)> ready);
   void OnMessage(uint64_t session_epoch, const v1::TrainerMessage& message);

@@ -50,6 +50,18 @@ TEST_F(TrainerFeedTest, AWrongSecretCanaryOrEpochIsDenied) {
   EXPECT_EQ(SayHello(Hello(5)).code(), absl::StatusCode::kFailedPrecondition) << "once";
 }
 
+TEST_F(TrainerFeedTest, ATrainerWithOtherKernelsIsRefused) {
+  Attach(5);
+  v1::TrainerMessage hello = Hello(5);
+  hello.mutable_hello()->set_kernels("others");
+  const absl::Status refused = SayHello(hello);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("some kernels"));
+  EXPECT_FALSE(feed_->active());
+  hello.mutable_hello()->set_kernels("some kernels");
+  EXPECT_TRUE(SayHello(hello).ok());
+}
+
 TEST_F(TrainerFeedTest, ItemsAreSentAsFarAsTheyWereAskedForInOrder) {
   for (const char* id : {"a", "b", "c", "d"}) AddFeedback(id);
   Activate(5);

@@ -62,6 +62,7 @@ class TrainerFeedTest : public testing::Test {
     parts.store_epoch = kFeedStoreEpoch;
     parts.canary = kFeedCanary;
     parts.base = {"base-digest", "tokenizer-digest"};
+    parts.kernels = "some kernels";
     parts.post_to_loop = [this](std::function<void()> command) {
       loop_.TryPush(std::move(command));
     };

@@ -169,6 +169,7 @@ v1::Hello HelloOf(const Attachment& attachment, const TrainerState& state) {
   hello.set_checkpoint_digest(state.checkpoint_digest());
   hello.set_parent(state.parent());
   hello.set_step(state.step());
+  hello.set_kernels(MatmulDescription());
   for (const auto& [id, count] : state.pass_book().counts()) {
     v1::FeedbackPassCount& entry = *hello.add_passes();
     entry.set_feedback_id(id);

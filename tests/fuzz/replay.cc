@@ -1,13 +1,19 @@
-// Replays the corpus of a target, ALCHEMIST_CORPUS, and a fixed number of simple changes of its
-// files. Inputs that a fuzzer found stay in the corpus and so become ordinary tests.
+// Replays the corpus of a target, ALCHEMIST_CORPUS, and simple changes of its files: a fixed number
+// of always the same ones, and for 10 s (60 s with ALCHEMIST_LONG) new ones, whose seed is printed.
+// Inputs that a fuzzer found stay in the corpus and so become ordinary tests.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <iostream>
 #include <map>
+#include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/random.h"
 #include "tests/assert_ok.h"
@@ -63,21 +69,46 @@ TEST(CorpusTest, WhatIsCalledValidIsTakenAndNothingElse) {
   }
 }
 
-TEST(CorpusTest, ChangedInputsEndInAnAnswerToo) {
-  const auto by_name = Corpus();
-  std::vector<std::string> inputs;
-  for (const auto& [name, input] : by_name) inputs.push_back(input);
-  const auto any = [&](Random& random) { return inputs[random.Below(inputs.size())]; };
-  Random random(1);
-  int taken = 0;
-  for (int run = 0; run < kChangedInputs; ++run) {
-    std::string input = any(random);
-    for (int64_t changes = random.Below(3); changes >= 0; --changes) {
-      input = Changed(std::move(input), any(random), random);
-    }
-    taken += TakesInput(input);
+// Tries changed inputs of the corpus.
+class Changes {
+ public:
+  explicit Changes(uint64_t seed) : random_(seed) {
+    for (const auto& [name, input] : Corpus()) inputs_.push_back(input);
   }
+  // Whether the next one was taken.
+  bool TryNext() {
+    std::string input = Any();
+    for (int64_t changes = random_.Below(3); changes >= 0; --changes) {
+      input = Changed(std::move(input), Any(), random_);
+    }
+    return TakesInput(input);
+  }
+
+ private:
+  const std::string& Any() { return inputs_[random_.Below(static_cast<int64_t>(inputs_.size()))]; }
+
+  Random random_;
+  std::vector<std::string> inputs_;
+};
+
+TEST(CorpusTest, ChangedInputsEndInAnAnswerToo) {
+  Changes changes(/*seed=*/1);
+  int taken = 0;
+  for (int run = 0; run < kChangedInputs; ++run) taken += changes.TryNext();
   EXPECT_GT(taken, 0) << "the changes are not too wild to get past the first checks";
+}
+
+// What a run shows that no run before it did. A crash says nothing of its input but this seed.
+TEST(CorpusTest, NewlyChangedInputsEndInAnAnswerToo) {
+  const uint64_t seed = std::random_device()();
+  const int64_t us = std::getenv("ALCHEMIST_LONG") != nullptr ? 60'000'000 : 10'000'000;
+  std::cout << "seed " << seed << std::endl;
+  Changes changes(seed);
+  int64_t tried = 0;
+  const int64_t end_us = Clock::Real()->MonotonicUs() + us;
+  for (; Clock::Real()->MonotonicUs() < end_us; ++tried) changes.TryNext();
+  std::cout << tried << " inputs" << std::endl;
+  EXPECT_GT(tried, 0);
 }
 
 }  // namespace

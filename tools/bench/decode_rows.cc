@@ -68,6 +68,15 @@ class Decodes {
     return seconds;
   }
 
+  // A model of the user's own may end its answers, and the steps be shorter than they seem.
+  absl::Status CheckAllRun() const {
+    if (batcher_->running() + batcher_->waiting() >= static_cast<int64_t>(streams_.size())) {
+      return absl::OkStatus();
+    }
+    return absl::FailedPreconditionError(
+        "the model ended an answer while answers were measured: leave out --model");
+  }
+
   // The steps in which another prompt of `tokens` is run.
   absl::StatusOr<std::vector<double>> StepsBeside(int64_t tokens, uint64_t seed) {
     const int64_t vocab = server_.model().config().vocab;
@@ -77,6 +86,7 @@ class Decodes {
     while (batcher_->running() + batcher_->waiting() > static_cast<int64_t>(streams_.size())) {
       seconds.push_back(Step());
     }
+    RETURN_IF_ERROR(CheckAllRun());
     return seconds;
   }
 
@@ -181,6 +191,7 @@ absl::StatusOr<BenchRow> DecodeEightOverOne(const BenchContext& context, InProce
         Decodes::Start(server, InProcessServer::OptionsFor(RecordMode::kPrefill), count));
     double seconds = 0;
     for (int64_t step = 0; step < steps; ++step) seconds += decodes->Step();
+    RETURN_IF_ERROR(decodes->CheckAllRun());
     return static_cast<double>(count * steps) / seconds;
   };
   ASSIGN_OR_RETURN(
