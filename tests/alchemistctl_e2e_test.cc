@@ -1,14 +1,17 @@
 // What somebody at a terminal gets from alchemistctl, beside what its commands do.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "tests/assert_ok.h"
 #include "tests/test_daemons.h"
 #include "tests/test_model.h"
@@ -84,8 +87,39 @@ TEST_F(AlchemistctlE2eTest, EveryCommandSaysWhatItDid) {
   EXPECT_THAT(Output({"abort", "req-none"}, /*exit_code=*/1), HasSubstr("req-none"));
   EXPECT_THAT(Output({"--tenant=not a name", "complete", "abc"}, /*exit_code=*/1),
               HasSubstr("alchemist-tenant"));
+  EXPECT_THAT(Output({"--tenant=\xc3\xbc", "status"}, /*exit_code=*/1),
+              HasSubstr("alchemist-tenant"));
   EXPECT_THAT(Output({"rollback", "x"}, /*exit_code=*/1), HasSubstr("number"));
   EXPECT_THAT(Output({"no-such-command"}, /*exit_code=*/1), HasSubstr("--help"));
+}
+
+TEST_F(AlchemistctlE2eTest, TopOutlivesAServerThatIsStartedAnew) {
+  ASSERT_OK(daemons_.StartServer());
+  const std::string address = absl::StrCat("127.0.0.1:", daemons_.port());
+  auto started =
+      Process::Start({.command = {ProgramPath("tools/alchemistctl"), "--server=" + address,
+                                  "--interval_seconds=0.1", "top"},
+                      .log_path = ::testing::TempDir() + "/top.log"});
+  ASSERT_OK(started.status());
+  Process& top = **started;
+  // WaitFor would end with the server.
+  const auto look = [&top](absl::string_view words) {
+    while (!absl::StrContains(top.Log(), words) && !top.WaitForExit(/*timeout_us=*/20'000)) {
+    }
+    return top.Log();
+  };
+  EXPECT_THAT(look("0 run, 0 wait"), HasSubstr("0 run, 0 wait"));
+  ASSERT_OK(daemons_.StopServer());
+  const std::string before = look("UNAVAILABLE");
+  ASSERT_THAT(before, HasSubstr("UNAVAILABLE"));
+  ASSERT_TRUE(top.running()) << before;
+  ASSERT_OK(daemons_.StartServer({.flags = {"--listen_address=" + address}}));
+  EXPECT_OK(daemons_.WaitFor("the next page", [&] {
+    return absl::StrContains(top.Log().substr(before.size()), "0 run, 0 wait");
+  }));
+  top.Signal(SIGINT);
+  EXPECT_TRUE(top.WaitForExit(TestDaemons::kDeadlineUs));
+  EXPECT_TRUE(top.killed_by(SIGINT)) << top.Log();
 }
 
 TEST_F(AlchemistctlE2eTest, DumpRecordShowsEveryTensorOfACompletionsRecord) {

@@ -61,6 +61,36 @@ class ReplayE2eTest : public ::testing::Test {
     server_flag_ = absl::StrCat("--server=127.0.0.1:", daemons_->port());
   }
 
+  // Requests of the test itself, which end when they are aborted.
+  struct LongCalls {
+    std::vector<std::string> ids;
+    std::vector<std::future<absl::Status>> ended;
+  };
+  // One that runs, and one that waits: a server started with room for so many is full.
+  LongCalls FillServer() {
+    LongCalls calls;
+    while (calls.ended.size() < 2) {
+      auto started = std::make_shared<std::promise<std::string>>();
+      std::future<std::string> id = started->get_future();
+      std::future<absl::Status> ended = std::async(std::launch::async, [this, started] {
+        v1::CompleteRequest request = GreedyRequest("long", kLongAnswer);
+        request.set_ignore_eos(true);
+        return daemons_->client()
+            .Complete(request, /*on_chunk=*/nullptr,
+                      [&](const std::string& request_id) { started->set_value(request_id); })
+            .status();
+      });
+      calls.ids.push_back(id.get());
+      calls.ended.push_back(std::move(ended));
+      EXPECT_OK(daemons_->WaitFor("its place", [&] {
+        const auto load = daemons_->client().GetLoad();
+        return load.ok() && load->requests_running() == 1 &&
+               load->requests_waiting() == static_cast<int64_t>(calls.ended.size()) - 1;
+      }));
+    }
+    return calls;
+  }
+
   // Writes `text` where --trace finds it; returns that.
   std::string TraceFile(const std::string& text, const std::string& name = "trace") {
     EXPECT_OK(WriteFileSynced(absl::StrCat(directory_, "/", name), text));
@@ -181,27 +211,7 @@ TEST_F(ReplayE2eTest, PromptsOfMooncakeHitOnThePrefixesThatTheirHashesShare) {
 TEST_F(ReplayE2eTest, WhatAFullServerRefusesIsCountedAndSoIsWhatIsTriedAgain) {
   ASSERT_NO_FATAL_FAILURE(
       StartServer(kLongContext, {"--running_max=1", "--waiting_max=1", "--record=off"}));
-  std::vector<std::future<absl::Status>> calls;
-  std::vector<std::string> ids;
-  while (calls.size() < 2) {  // One that runs, and one that waits.
-    auto started = std::make_shared<std::promise<std::string>>();
-    std::future<std::string> id = started->get_future();
-    std::future<absl::Status> ended = std::async(std::launch::async, [this, started] {
-      v1::CompleteRequest request = GreedyRequest("long", kLongAnswer);
-      request.set_ignore_eos(true);
-      return daemons_->client()
-          .Complete(request, /*on_chunk=*/nullptr,
-                    [&](const std::string& request_id) { started->set_value(request_id); })
-          .status();
-    });
-    ids.push_back(id.get());
-    calls.push_back(std::move(ended));
-    EXPECT_OK(daemons_->WaitFor("its place", [&] {
-      const auto load = daemons_->client().GetLoad();
-      return load.ok() && load->requests_running() == 1 &&
-             load->requests_waiting() == static_cast<int64_t>(calls.size()) - 1;
-    }));
-  }
+  LongCalls full = FillServer();
   const std::string trace = TraceFile("prompt,answer\n10,2\n10,2\n10,2\n");
   Start({trace, "--rate=1000", "--retries_max=0"});
   auto figures = Figures(/*exit_code=*/1);
@@ -219,8 +229,8 @@ TEST_F(ReplayE2eTest, WhatAFullServerRefusesIsCountedAndSoIsWhatIsTriedAgain) {
   EXPECT_EQ(figures.value("failed", -1), 1) << figures;
   EXPECT_EQ(figures.value("retries", -1), 1);
 
-  EXPECT_OK(daemons_->client().Abort(ids));
-  for (auto& call : calls) EXPECT_EQ(call.get().code(), absl::StatusCode::kCancelled);
+  EXPECT_OK(daemons_->client().Abort(full.ids));
+  for (auto& call : full.ended) EXPECT_EQ(call.get().code(), absl::StatusCode::kCancelled);
   ExpectCompleted(Run({trace, "--rate=1000", "--concurrency_max=1"}), 3, 30, 6);
 }
 
@@ -251,6 +261,56 @@ TEST_F(ReplayE2eTest, InterruptedItEndsWhatIsInFlightAndPrintsWhatWasMeasured) {
   EXPECT_EQ(figures.value("answer_tokens", -1), 2);
   EXPECT_THAT(process_->Log(), HasSubstr("until stopped"));
   EXPECT_OK(daemons_->WaitUntilNothingIsHeld());
+}
+
+TEST_F(ReplayE2eTest, MoreRequestsThanAConnectionCarriesAreInFlightAtOnce) {
+  constexpr int64_t kRequests = 130;  // The server lets 100 run on one.
+  ASSERT_NO_FATAL_FAILURE(StartServer(kLongContext, {"--running_max=1", "--record=off"}));
+  std::string trace = "prompt,answer\n";
+  for (int i = 0; i < kRequests; ++i) absl::StrAppend(&trace, "10,", kLongAnswer, "\n");
+  ASSERT_NO_FATAL_FAILURE(Start({TraceFile(trace), "--rate=1000"}));
+  ASSERT_OK(daemons_->WaitFor("all to be with the server", [&] {
+    const auto load = daemons_->client().GetLoad();
+    return load.ok() && load->requests_running() + load->requests_waiting() == kRequests;
+  }));
+  process_->Signal(SIGINT);
+  const auto figures = Figures(/*exit_code=*/128 + SIGINT);
+  EXPECT_EQ(figures.value("failed", -1), 0) << figures;
+  EXPECT_EQ(figures.value("unfinished", -1), kRequests);
+  EXPECT_OK(daemons_->WaitUntilNothingIsHeld());
+}
+
+TEST_F(ReplayE2eTest, InterruptedItSaysSoWhetherOrNotTheServerAnswers) {
+  ASSERT_NO_FATAL_FAILURE(StartServer(kLongContext, {"--record=off"}));
+  const std::string trace = TraceFile(absl::StrCat("prompt,answer\n10,", kLongAnswer, "\n"));
+  ASSERT_NO_FATAL_FAILURE(Start({trace, "--rate=1000"}));
+  ASSERT_OK(daemons_->WaitFor("its request to run", [this] {
+    return absl::StrContains(process_->Log(), "0 of 1 ended, 1 in flight");
+  }));
+  daemons_->server().Signal(SIGSTOP);
+  process_->Signal(SIGINT);
+  EXPECT_OK(daemons_->WaitFor("its answer to the signal", [this] {
+    return absl::StrContains(process_->Log(), "stopping; once more ends it at once\n");
+  }));
+  daemons_->server().Signal(SIGCONT);
+  EXPECT_EQ(Figures(/*exit_code=*/128 + SIGINT).value("unfinished", -1), 1);
+}
+
+TEST_F(ReplayE2eTest, InterruptedItTriesNothingAgainAndCountsNoFailure) {
+  ASSERT_NO_FATAL_FAILURE(
+      StartServer(kLongContext, {"--running_max=1", "--waiting_max=1", "--record=off"}));
+  const LongCalls full = FillServer();
+  const std::string trace = TraceFile("prompt,answer\n10,2\n10,2\n10,2\n");
+  ASSERT_NO_FATAL_FAILURE(Start({trace, "--rate=1000", "--retries_max=1000"}));
+  ASSERT_OK(daemons_->WaitFor("them to be refused", [this] {
+    return absl::StrContains(process_->Log(), "0 of 3 ended, 3 in flight");
+  }));
+  process_->Signal(SIGINT);
+  const auto figures = Figures(/*exit_code=*/128 + SIGINT);
+  EXPECT_EQ(figures.value("failed", -1), 0) << figures;
+  EXPECT_EQ(figures.value("unfinished", -1), 3);
+  EXPECT_LT(figures.value("retries", -1), 1000) << "those of the time before";
+  EXPECT_OK(daemons_->client().Abort(full.ids));
 }
 
 TEST_F(ReplayE2eTest, WhatIsMissingOrOutOfRangeIsNamed) {

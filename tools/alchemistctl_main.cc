@@ -27,7 +27,8 @@ ABSL_FLAG(std::string, server, "127.0.0.1:50051", "Address of the server.");
 ABSL_FLAG(int64_t, max_tokens, 64, "complete: tokens at most.");
 ABSL_FLAG(double, temperature, 0, "complete: 0 is greedy.");
 ABSL_FLAG(int32_t, priority, 0, "complete: among requests of a tenant the smaller goes first.");
-ABSL_FLAG(std::string, tenant, "", "complete, abort: in whose name.");
+ABSL_FLAG(std::string, tenant, "",
+          "In whose name: sent with every command; complete and abort are by tenant.");
 ABSL_FLAG(double, interval_seconds, 2, "top: from one page to the next; 0.1 to 3,600.");
 ABSL_FLAG(int64_t, pages, 0, "top: how many; 0: until it is interrupted.");
 ABSL_FLAG(
@@ -143,7 +144,8 @@ absl::Status Load(AlchemistClient& client, const Arguments&) {
   return absl::OkStatus();
 }
 
-// Draws over the last page on a terminal. Ctrl-C ends the program, as anywhere.
+// Draws over the last page on a terminal. Ctrl-C ends the program, as anywhere; a server that goes
+// away does not.
 absl::Status Top(AlchemistClient& client, const Arguments&) {
   const double interval_s = absl::GetFlag(FLAGS_interval_seconds);
   if (!(interval_s >= 0.1 && interval_s <= 3600)) {
@@ -151,21 +153,17 @@ absl::Status Top(AlchemistClient& client, const Arguments&) {
         absl::StrCat("--interval_seconds: must be from 0.1 to 3600; it is ", interval_s));
   }
   const bool is_terminal = isatty(STDOUT_FILENO) == 1;
-  const Clock& clock = *Clock::Real();
-  int64_t earlier_us = clock.MonotonicUs();
-  ASSIGN_OR_RETURN(v1::GetStatusResponse earlier, client.GetStatus());
+  TopPages pages([&client] { return client.GetStatus(); },
+                 [] { return Clock::Real()->MonotonicUs(); });
+  RETURN_IF_ERROR(pages.Begin());
   for (int64_t page = 0; absl::GetFlag(FLAGS_pages) == 0 || page < absl::GetFlag(FLAGS_pages);
        ++page) {
     absl::SleepFor(absl::Seconds(interval_s));
-    const int64_t now_us = clock.MonotonicUs();
-    ASSIGN_OR_RETURN(v1::GetStatusResponse later, client.GetStatus());
-    const double seconds = static_cast<double>(now_us - earlier_us) / 1e6;
+    const std::string text = pages.Next();
     // ECMA-48: to the first column of the first line, and nothing below.
     std::cout << (is_terminal ? "\x1b[H\x1b[J" : "") << absl::GetFlag(FLAGS_server) << "  "
               << absl::FormatTime("%H:%M:%S", absl::Now(), absl::LocalTimeZone()) << "\n"
-              << FormatTop(earlier, later, seconds) << (is_terminal ? "" : "\n") << std::flush;
-    earlier = std::move(later);
-    earlier_us = now_us;
+              << text << (is_terminal ? "" : "\n") << std::flush;
   }
   return absl::OkStatus();
 }

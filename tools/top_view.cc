@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -146,6 +147,29 @@ std::string FormatTop(const v1::GetStatusResponse& earlier, const v1::GetStatusR
   return absl::StrCat(Requests(earlier, later, seconds),
                       Latencies(earlier.histograms(), later.histograms()),
                       Memory(earlier, later, seconds), Training(earlier, later, seconds));
+}
+
+TopPages::TopPages(std::function<absl::StatusOr<v1::GetStatusResponse>()> get_status,
+                   std::function<int64_t()> now_us)
+    : get_status_(std::move(get_status)), now_us_(std::move(now_us)) {}
+
+absl::Status TopPages::Begin() {
+  absl::StatusOr<v1::GetStatusResponse> status = get_status_();
+  if (!status.ok()) return status.status();
+  earlier_ = *std::move(status);
+  earlier_us_ = now_us_();
+  return absl::OkStatus();
+}
+
+std::string TopPages::Next() {
+  absl::StatusOr<v1::GetStatusResponse> later = get_status_();
+  if (!later.ok()) return absl::StrCat(later.status().ToString(), "\n");
+  // After the call: its counts are of the end of a call that stalled.
+  const int64_t now_us = now_us_();
+  std::string page = FormatTop(earlier_, *later, static_cast<double>(now_us - earlier_us_) / 1e6);
+  earlier_ = *std::move(later);
+  earlier_us_ = now_us;
+  return page;
 }
 
 }  // namespace alchemist

@@ -1,9 +1,12 @@
 #include "tools/top_view.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
@@ -12,6 +15,7 @@
 namespace alchemist {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 v1::Histogram HistogramOf(const std::vector<int64_t>& counts) {
@@ -75,6 +79,52 @@ TEST(TopViewTest, FitsATerminal) {
   for (const absl::string_view line : absl::StrSplit(FormatTop({}, later, 1), '\n')) {
     EXPECT_LE(line.size(), 100u) << line;
   }
+}
+
+class TopPagesTest : public testing::Test {
+ protected:
+  absl::StatusOr<v1::GetStatusResponse> GetStatus() {
+    now_us_ += call_us_;
+    if (!away_.ok()) return away_;
+    return status_;
+  }
+
+  int64_t now_us_ = 1'000'000;
+  int64_t call_us_ = 0;  // How long a call takes.
+  absl::Status away_;    // What it ends with, unless OK.
+  v1::GetStatusResponse status_;
+  TopPages pages_{[this] { return GetStatus(); }, [this] { return now_us_; }};
+};
+
+TEST_F(TopPagesTest, AServerThatIsAwayIsThePageAndAskedAgain) {
+  ASSERT_TRUE(pages_.Begin().ok());
+  now_us_ += 1'000'000;
+  away_ = absl::UnavailableError("no connection");
+  EXPECT_EQ(pages_.Next(), "UNAVAILABLE: no connection\n");
+  now_us_ += 1'000'000;
+  away_ = absl::OkStatus();
+  status_.set_requests_running(3);
+  status_.mutable_requests()->set_generation_tokens(500);
+  EXPECT_THAT(pages_.Next(), AllOf(HasSubstr("3 run, 0 wait"), HasSubstr("250/s of answers")))
+      << "since it last answered";
+}
+
+TEST_F(TopPagesTest, AServerThatIsAwayFromTheFirstIsAnError) {
+  away_ = absl::UnavailableError("no connection");
+  EXPECT_EQ(pages_.Begin(), away_);
+}
+
+TEST_F(TopPagesTest, ACallThatStallsDoesNotRaiseTheRates) {
+  call_us_ = 500'000;  // Of the first one, too, which then belongs to no page.
+  ASSERT_TRUE(pages_.Begin().ok());
+  now_us_ += 1'000'000;
+  call_us_ = 4'000'000;
+  status_.mutable_requests()->set_generation_tokens(500);
+  EXPECT_THAT(pages_.Next(), HasSubstr("100/s of answers"));
+  now_us_ += 1'000'000;
+  call_us_ = 0;
+  status_.mutable_requests()->set_generation_tokens(600);
+  EXPECT_THAT(pages_.Next(), HasSubstr("100/s of answers"));
 }
 
 }  // namespace

@@ -8,7 +8,9 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "base/logging.h"
 #include "base/random.h"
 #include "proto/alchemist/v1/admin.grpc.pb.h"
@@ -27,6 +29,7 @@ constexpr int64_t kPageSize = 1000;
 // without a try, so it must be as short as the waits between tries; gRPC's own would be 1 s to 120.
 constexpr int kReconnectFirstMs = 100;
 constexpr int kReconnectMaxMs = 1'000;
+constexpr size_t kTenantBytesMax = 128;
 
 uint64_t RandomSeed() {
   uint64_t seed = 0;
@@ -37,6 +40,23 @@ uint64_t RandomSeed() {
 absl::Status FromGrpcStatus(const grpc::Status& status) {
   // The codes are the same numbers in both.
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+// The server's rule (server/completion_request.h), before gRPC ends the process over a value that
+// is no printable ASCII.
+absl::Status CheckTenant(const std::string& tenant) {
+  if (tenant.size() > kTenantBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kTenantKey, ": ", tenant.size(), " bytes, the limit is ", kTenantBytesMax));
+  }
+  for (const char c : tenant) {
+    if (absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-') {
+      continue;
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat(kTenantKey, ": only A-Z a-z 0-9 . _ - are allowed"));
+  }
+  return absl::OkStatus();
 }
 
 class GrpcAlchemistClient final : public AlchemistClient {
@@ -195,6 +215,7 @@ class GrpcAlchemistClient final : public AlchemistClient {
   absl::Status WithRetries(
       const std::function<absl::Status(grpc::ClientContext&)>& attempt,
       const std::function<bool()>& may_retry = [] { return true; }) const {
+    RETURN_IF_ERROR(CheckTenant(options_.tenant));
     const int64_t deadline_us = options_.clock->MonotonicUs() + options_.timeout_us;
     for (int64_t retries = 0;; ++retries) {
       grpc::ClientContext context;
@@ -208,6 +229,7 @@ class GrpcAlchemistClient final : public AlchemistClient {
           RetryWaitUs(retries, status, deadline_us - options_.clock->MonotonicUs(), random);
       if (!wait_us.has_value()) return status;
       Wait(*wait_us);
+      if (options_.may_retry != nullptr && !options_.may_retry()) return status;
     }
   }
 
@@ -222,6 +244,7 @@ class GrpcAlchemistClient final : public AlchemistClient {
     const auto stream = completions_->Complete(&context, request);
     const int64_t choices = request.has_n() ? request.n() : 1;
     int64_t finals = 0;
+    bool cancelled = false;
     v1::CompleteResponse response;
     while (stream->Read(&response)) {
       if (response.has_started()) {
@@ -238,10 +261,16 @@ class GrpcAlchemistClient final : public AlchemistClient {
       } else if (response.has_chunk()) {
         const v1::CompletionChunk& chunk = response.chunk();
         if (Answer* choice = ChoiceOf(chunk.index(), choices, answer)) AddChunk(chunk, *choice);
-        if (!on_chunk(chunk)) context.TryCancel();
+        if (!cancelled && !on_chunk(chunk)) {
+          cancelled = true;
+          context.TryCancel();
+        }
       }
     }
-    RETURN_IF_ERROR(FromGrpcStatus(stream->Finish()));
+    const absl::Status status = FromGrpcStatus(stream->Finish());
+    // Whatever the server had said before it heard of it.
+    if (cancelled) return absl::CancelledError("Complete: its caller wants no more chunks");
+    RETURN_IF_ERROR(status);
     if (finals < choices) return absl::DataLossError("Complete: the stream ended without its end");
     return absl::OkStatus();
   }

@@ -1,6 +1,8 @@
 // AlchemistClient: a client of alchemist-server: completions, feedback, the model and
-// administration as plain blocking calls, tried again where the protocol allows it. One per server
-// and port; any thread may call, several at once.
+// administration as plain blocking calls, tried again where the protocol allows it. Any thread may
+// call, several at once. A client is one HTTP/2 connection of its own, and the server lets 100
+// calls run on one: those beyond wait inside gRPC, unseen, until others end, and so would an Abort.
+// Who has more in flight makes more clients.
 #ifndef ALCHEMIST_TOOLS_CLIENT_ALCHEMIST_CLIENT_H_
 #define ALCHEMIST_TOOLS_CLIENT_ALCHEMIST_CLIENT_H_
 
@@ -37,20 +39,25 @@ class AlchemistClient {
   // Called with the id that Abort takes, when the server has accepted the request: again with a new
   // id when the request is tried again, and the one before then is ended.
   using OnStarted = std::function<void(const std::string& request_id)>;
-  // Called with every chunk as it comes; false cancels the call, which then is CANCELLED.
+  // Called with every chunk as it comes; false cancels the call: it is CANCELLED, however the
+  // server ended it, and no further chunk is passed on.
   using OnChunk = std::function<bool(const v1::CompletionChunk&)>;
 
   struct Options {
     // A call that is not answered by then, all tries and the waits between them included, is
     // DEADLINE_EXCEEDED, or what the last try came to when there is no time for another.
     int64_t timeout_us = 60'000'000;
-    std::string tenant = {};  // In whose name it calls; "" = none.
+    // In whose name it calls; "" = none. With one that the server would not take, every call is
+    // INVALID_ARGUMENT.
+    std::string tenant = {};
     // How often a call is tried again that failed with what may pass: RetryWaitUs says what that is
     // and how long it waits. Five tries in all are what gRPC's own retry policies allow, too.
     int64_t retries_max = 4;
     // For tests, so that they wait for nothing: what time it is, and how to wait; unset: sleeps.
     const Clock* clock = Clock::Real();
     std::function<void(int64_t us)> wait = nullptr;
+    // Asked after each wait; false: the last try's status is the call's. Unset: true.
+    std::function<bool()> may_retry = nullptr;
   };
   // `address` is host:port. Nothing is sent before the first call, which connects. Without a server
   // a call is UNAVAILABLE.

@@ -11,6 +11,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +28,7 @@
 namespace alchemist {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -46,13 +48,19 @@ class FailingService final : public v1::CompletionService::Service,
   grpc::Status Complete(grpc::ServerContext* context, const v1::CompleteRequest*,
                         grpc::ServerWriter<v1::CompleteResponse>* writer) override {
     const auto [call, failure] = Next(*context);
-    v1::CompleteResponse started, chunk, end;
+    v1::CompleteResponse started, chunk, last_chunk, end;
     started.mutable_started()->set_request_id(absl::StrCat("req-", call));
-    chunk.mutable_chunk()->set_text("answer");
+    chunk.mutable_chunk()->set_text("ans");
+    last_chunk.mutable_chunk()->set_text("wer");
     end.mutable_final()->set_completion_id("cmpl-1");
     writer->Write(started);
-    if (!failure.has_value() || failure->after_chunk) writer->Write(chunk);
-    if (!failure.has_value()) writer->Write(end);
+    // Held back, so that all of it comes to the client together with the call's status.
+    const grpc::WriteOptions held_back = grpc::WriteOptions().set_buffer_hint();
+    if (!failure.has_value() || failure->after_chunk) {
+      writer->Write(chunk, held_back);
+      writer->Write(last_chunk, held_back);
+    }
+    if (!failure.has_value()) writer->Write(end, held_back);
     return StatusOf(failure, *context);
   }
 
@@ -72,11 +80,16 @@ class FailingService final : public v1::CompletionService::Service,
     return seconds_left_;
   }
   int64_t calls() const { return static_cast<int64_t>(seconds_left().size()); }
+  int64_t connections() const {  // That calls came by.
+    MutexLock lock(&mutex_);
+    return static_cast<int64_t>(peers_.size());
+  }
 
  private:
   // Counts the call; returns which one it is, and how it fails.
   std::pair<size_t, std::optional<Failure>> Next(const grpc::ServerContext& context) {
     MutexLock lock(&mutex_);
+    peers_.insert(context.peer());
     seconds_left_.push_back(std::chrono::duration_cast<std::chrono::seconds>(
                                 context.deadline() - std::chrono::system_clock::now())
                                 .count());
@@ -98,6 +111,7 @@ class FailingService final : public v1::CompletionService::Service,
   mutable Mutex mutex_;
   std::deque<Failure> failures_ ABSL_GUARDED_BY(mutex_);
   std::vector<int64_t> seconds_left_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> peers_ ABSL_GUARDED_BY(mutex_);
 };
 
 class AlchemistClientTest : public testing::Test {
@@ -207,6 +221,56 @@ TEST_F(AlchemistClientTest, WithoutRetriesTheFirstStatusIsTheAnswer) {
   EXPECT_EQ(Client()->Inspect("store").status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(service_.calls(), 1);
   EXPECT_THAT(waits_us_, ElementsAre());
+}
+
+TEST_F(AlchemistClientTest, NothingIsTriedAgainOnceItMayNot) {
+  service_.FailBy({{}, {}, {}});
+  options_.may_retry = [this] { return waits_us_.size() < 2; };
+  EXPECT_EQ(Client()->Inspect("store").status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(service_.calls(), 2);
+  EXPECT_EQ(waits_us_.size(), 2u);
+}
+
+TEST_F(AlchemistClientTest, ACallThatItsCallerEndsIsCancelledHoweverItEnded) {
+  const auto client = Client();
+  int64_t chunks = 0;
+  const auto answer = client->Complete(GreedyRequest("abc", 1), [&](const v1::CompletionChunk&) {
+    ++chunks;
+    // What comes by the same connection after the answer's end: so that has come, too.
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(client->Inspect("store").ok());
+    return false;
+  });
+  EXPECT_EQ(answer.status().code(), absl::StatusCode::kCancelled) << answer.status();
+  EXPECT_EQ(chunks, 1);
+}
+
+TEST_F(AlchemistClientTest, ATenantThatTheServerWouldNotTakeIsNotSent) {
+  for (const std::string& bad : {std::string("\xc3\xbc"), std::string("a b"), std::string("a\n"),
+                                 std::string(1, '\0'), std::string(129, 'a')}) {
+    options_.tenant = bad;
+    const auto client = Client();
+    for (const absl::Status& status :
+         {client->Complete(GreedyRequest("abc", 1)).status(), client->Inspect("store").status()}) {
+      EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+      EXPECT_THAT(
+          std::string(status.message()),
+          AllOf(HasSubstr("alchemist-tenant"), HasSubstr(bad.size() > 128 ? "128" : "A-Z")));
+    }
+  }
+  EXPECT_EQ(service_.calls(), 0);
+  for (const std::string& good : {std::string("team-1.example_X"), std::string(128, 'a')}) {
+    options_.tenant = good;
+    EXPECT_TRUE(Client()->Inspect("store").ok()) << good;
+  }
+}
+
+TEST_F(AlchemistClientTest, EachClientHasAConnectionOfItsOwn) {
+  const auto one = Client(), other = Client();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(one->Inspect("store").ok());
+    EXPECT_TRUE(other->Inspect("store").ok());
+  }
+  EXPECT_EQ(service_.connections(), 2);
 }
 
 // Tries are no use while the channel refuses them without connecting, which by itself it would do

@@ -31,7 +31,8 @@ ABSL_FLAG(
     "Prompts and answers are so many times as long as in the trace. What is still longer than "
     "the server takes is cut to that.");
 ABSL_FLAG(int64_t, concurrency_max, 256,
-          "Requests in flight. Those due beyond wait in the client, and their wait counts.");
+          "Requests in flight, over a connection for each 64 of them. Those due beyond wait in the "
+          "client, and their wait counts.");
 ABSL_FLAG(int64_t, retries_max, 4,
           "How often a refused request is tried again, when the server says; 0: it has failed.");
 ABSL_FLAG(int64_t, timeout_seconds, 600, "A request not answered by then has failed.");

@@ -11,7 +11,7 @@ namespace alchemist {
 // Times count from when the request was due: what it waited in the client is part of them.
 struct RequestOutcome {
   absl::Status status;         // The last try's.
-  int64_t client_wait_us = 0;  // Until it was sent, since too many were in flight.
+  int64_t client_wait_us = 0;  // Until its thread sent it: woke up, and had a place in flight.
   // Those below are the answer's, and 0 unless `status` is OK.
   int64_t ttft_us = 0;  // Until the first token came.
   int64_t e2e_us = 0;   // Until the answer ended.

@@ -142,7 +142,7 @@ std::string ReplayJson(const ReplayOptions& options, const ReplayResult& result)
       {"slo_met_share", SloMetShare(summary)},
       {"goodput_requests_per_second", summary.per_second(summary.slo_met)},
   };
-  return json.dump(2) + "\n";
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace alchemist

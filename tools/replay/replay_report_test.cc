@@ -93,5 +93,16 @@ TEST(ReplayReportTest, TheJsonHasTheSameFigures) {
   EXPECT_EQ(json->at("params").at("concurrency_max"), 8);
 }
 
+TEST(ReplayReportTest, WhatIsNoUtf8InTheJsonIsReplaced) {
+  ReplayOptions options = Options();
+  options.session_id = "caf\xe9";
+  ReplayResult result = Result();
+  result.summary.failures = {{"INTERNAL", {1, "\xff"}}};
+  const auto json = ParseJson(ReplayJson(options, result), "report");
+  ASSERT_TRUE(json.ok()) << json.status();
+  EXPECT_EQ(json->at("params").at("session_id"), "caf\xef\xbf\xbd");
+  EXPECT_EQ(json->at("failures").at("INTERNAL").at("first_message"), "\xef\xbf\xbd");
+}
+
 }  // namespace
 }  // namespace alchemist

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "tools/client/alchemist_client.h"
+#include "tools/replay/client_pool.h"
 #include "tools/replay/open_loop.h"
 #include "tools/replay/replay_plan.h"
 #include "tools/replay/replay_sender.h"
@@ -18,6 +19,16 @@ namespace {
 
 constexpr int64_t kPollUs = 100'000;
 constexpr int64_t kProgressUs = 2'000'000;
+constexpr int64_t kControlTimeoutUs = 5'000'000;  // Of calls that the server answers at once.
+
+// A client for requests of the trace.
+std::unique_ptr<AlchemistClient> RequestClient(const ReplayOptions& options, RetryWaits& waits) {
+  return AlchemistClient::Create(options.server,
+                                 {.timeout_us = options.timeout_us,
+                                  .retries_max = options.retries_max,
+                                  .wait = [&waits](int64_t us) { waits.Wait(us); },
+                                  .may_retry = [&waits] { return !waits.stopped(); }});
+}
 
 absl::StatusOr<v1::GetModelInfoResponse> ModelInfo(AlchemistClient& client,
                                                    const std::string& server) {
@@ -41,18 +52,18 @@ std::vector<int64_t> DueTimes(const ReplayPlan& plan) {
 }
 
 // Until each request has ended, or `stop` ended them.
-void WaitForEnd(OpenLoop& loop, ReplaySender& sender, RetryWaits& waits, int64_t requests,
+void WaitForEnd(OpenLoop& loop, ReplaySender& sender, int64_t requests,
                 const std::atomic<bool>& stop,
                 const std::function<void(const std::string&)>& progress) {
   int64_t progress_us = Clock::Real()->MonotonicUs() + kProgressUs;
-  bool told = false;
+  bool told = false, told_failure = false;
   while (!loop.WaitForEnd(kPollUs)) {
     if (stop) {
+      if (!std::exchange(told, true)) progress("stopping; once more ends it at once");
       loop.Stop();
-      waits.Stop();
       const absl::Status status = sender.Cancel();
-      if (!std::exchange(told, true)) {
-        progress(absl::StrCat("stopping; once more ends it at once: ", status.ToString()));
+      if (!status.ok() && !std::exchange(told_failure, true)) {
+        progress(absl::StrCat("requests are still in flight: ", status.ToString()));
       }
     } else if (Clock::Real()->MonotonicUs() >= progress_us) {
       progress(absl::StrCat(loop.ended(), " of ", requests, " ended, ", loop.sent() - loop.ended(),
@@ -73,13 +84,9 @@ absl::StatusOr<ReplayResult> RunReplay(const ReplayOptions& options, const std::
   }
   const Clock* const clock = Clock::Real();
   RetryWaits waits;
-  const auto client =
-      AlchemistClient::Create(options.server, {.timeout_us = options.timeout_us,
-                                               .retries_max = options.retries_max,
-                                               .clock = clock,
-                                               .wait = [&waits](int64_t us) { waits.Wait(us); }});
-  ASSIGN_OR_RETURN(const v1::GetModelInfoResponse info, ModelInfo(*client, options.server));
-  const int64_t retries_before = waits.count();
+  ClientPool clients(options.concurrency_max, [&] { return RequestClient(options, waits); });
+  const auto control = AlchemistClient::Create(options.server, {.timeout_us = kControlTimeoutUs});
+  ASSIGN_OR_RETURN(const v1::GetModelInfoResponse info, ModelInfo(*control, options.server));
 
   ReplayScale scale = options.scale;
   scale.request_tokens_max = info.max_request_tokens();
@@ -88,13 +95,13 @@ absl::StatusOr<ReplayResult> RunReplay(const ReplayOptions& options, const std::
                        .length_scale = scale.length_scale,
                        .seed = scale.seed,
                        .session_id = options.session_id},
-                      &plan, client.get(), clock);
+                      &plan, &clients, control.get(), &waits, clock);
   const auto requests = static_cast<int64_t>(plan.requests.size());
   const int64_t start_us = clock->MonotonicUs();
   OpenLoop loop(
       DueTimes(plan), options.concurrency_max,
       [&sender](int64_t index, int64_t due_us) { sender.Send(index, due_us); }, clock);
-  WaitForEnd(loop, sender, waits, requests, stop, progress);
+  WaitForEnd(loop, sender, requests, stop, progress);
   const double seconds = static_cast<double>(clock->MonotonicUs() - start_us) / 1e6;
 
   ReplayResult result;
@@ -102,7 +109,7 @@ absl::StatusOr<ReplayResult> RunReplay(const ReplayOptions& options, const std::
   result.request_tokens_max = info.max_request_tokens();
   result.requests = requests;
   result.requests_cut = plan.requests_cut;
-  result.retries = waits.count() - retries_before;
+  result.retries = waits.count();
   result.summary = Summarize(sender.outcomes(), options.slo, seconds);
   return result;
 }

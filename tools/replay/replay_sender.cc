@@ -20,7 +20,8 @@ void ReplaySender::Send(int64_t index, int64_t due_us) {
   RequestOutcome outcome;
   outcome.client_wait_us = clock_->MonotonicUs() - due_us;
   std::string started_id;
-  const absl::StatusOr<Answer> answer = client_->Complete(
+  AlchemistClient* const client = clients_->Take();
+  const absl::StatusOr<Answer> answer = client->Complete(
       RequestOf(index),
       [&](const v1::CompletionChunk& chunk) {
         if (outcome.ttft_us == 0 && chunk.token_ids_size() > 0) {
@@ -29,6 +30,7 @@ void ReplaySender::Send(int64_t index, int64_t due_us) {
         return true;
       },
       [&](const std::string& request_id) { OnStarted(request_id, started_id); });
+  clients_->Return(client);
   outcome.e2e_us = clock_->MonotonicUs() - due_us;
   outcome.status = answer.status();
   if (answer.ok()) {
@@ -39,7 +41,7 @@ void ReplaySender::Send(int64_t index, int64_t due_us) {
   }
   MutexLock lock(&mutex_);
   started_ids_.erase(started_id);
-  if (cancelled_ && absl::IsCancelled(outcome.status)) return;
+  if (cancelled_ && !outcome.status.ok()) return;
   outcomes_.push_back(std::move(outcome));
 }
 
@@ -54,11 +56,12 @@ absl::Status ReplaySender::Cancel() {
   std::vector<std::string> ids;
   {
     MutexLock lock(&mutex_);
-    cancelled_ = true;
+    cancelled_ = true;  // Before the waits end, so that what ends with them is no failure.
     ids.assign(started_ids_.begin(), started_ids_.end());
   }
+  waits_->Stop();
   if (ids.empty()) return absl::OkStatus();
-  return client_->Abort(ids).status();
+  return control_->Abort(ids).status();
 }
 
 std::vector<RequestOutcome> ReplaySender::outcomes() const {

@@ -9,15 +9,21 @@ void RetryWaits::Wait(int64_t us) {
   const int64_t end_us = clock.MonotonicUs() + us;
   MutexLock lock(&mutex_);
   ++count_;
-  while (!stop_ && clock.MonotonicUs() < end_us) {
-    stopped_.WaitFor(&mutex_, end_us - clock.MonotonicUs());
+  while (!stopped_ && clock.MonotonicUs() < end_us) {
+    changed_.WaitFor(&mutex_, end_us - clock.MonotonicUs());
   }
+  if (stopped_) --count_;
 }
 
 void RetryWaits::Stop() {
   MutexLock lock(&mutex_);
-  stop_ = true;
-  stopped_.NotifyAll();
+  stopped_ = true;
+  changed_.NotifyAll();
+}
+
+bool RetryWaits::stopped() const {
+  MutexLock lock(&mutex_);
+  return stopped_;
 }
 
 int64_t RetryWaits::count() const {

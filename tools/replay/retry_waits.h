@@ -14,12 +14,13 @@ class RetryWaits {
   // Returns after `us`, or when it is stopped.
   void Wait(int64_t us);
   void Stop();
-  int64_t count() const;
+  bool stopped() const;
+  int64_t count() const;  // Begun, but for those that Stop ended: no try comes after them.
 
  private:
   mutable Mutex mutex_;  // Calls wait in threads of their own.
-  CondVar stopped_;
-  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  CondVar changed_;      // By Stop.
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t count_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
