@@ -360,7 +360,9 @@ absl::Status Serve(const ServerOptions& options) {
   metrics.reset();  // Scraped until here: the drain can be watched.
   listeners.clients->Shutdown(std::chrono::system_clock::now());
   listeners.link->Shutdown(std::chrono::system_clock::now());
-  return runtime->Stop();
+  RETURN_IF_ERROR(runtime->Stop());
+  LOG(INFO) << "stopped";
+  return absl::OkStatus();
 }
 
 int Main(int argc, char** argv) {

@@ -62,11 +62,17 @@ TEST_F(AlchemistctlE2eTest, TheSameWordsCountOnceAndOthersAreNewFeedback) {
   EXPECT_THAT(Output({"correct", id, " right"}), Not(HasSubstr("DUPLICATE")));
   EXPECT_THAT(Output({"correct", id, " right"}), HasSubstr("DUPLICATE"));
   EXPECT_THAT(Output({"--key=mine", "correct", id, " right"}), Not(HasSubstr("DUPLICATE")));
+  for (int i = 0; i < 2; ++i) {  // Who changes their mind has the last word, each time.
+    for (const char* words : {" left", " right"}) {
+      EXPECT_THAT(Output({"correct", id, words}), Not(HasSubstr("DUPLICATE"))) << i << words;
+      EXPECT_THAT(Output({"correct", id, words}), HasSubstr("DUPLICATE")) << i << words;
+    }
+  }
   EXPECT_THAT(Output({"--key=mine", "rate", id, "+1"}, /*exit_code=*/1),
               HasSubstr("ALREADY_EXISTS"));
   const auto all = daemons_.client().ListFeedback();
   ASSERT_OK(all);
-  EXPECT_EQ(all->size(), 4u);
+  EXPECT_EQ(all->size(), 8u);
 }
 
 TEST_F(AlchemistctlE2eTest, EveryCommandSaysWhatItDid) {

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
@@ -34,7 +35,7 @@ ABSL_FLAG(int64_t, pages, 0, "top: how many; 0: until it is interrupted.");
 ABSL_FLAG(
     std::string, key, "",
     "correct, rate: idempotency key; the same key counts once. Without one, the same words about "
-    "the same completion do.");
+    "the same completion do, until other words came.");
 
 namespace alchemist {
 namespace {
@@ -90,13 +91,32 @@ absl::Status Abort(AlchemistClient& client, const Arguments& arguments) {
   return absl::OkStatus();
 }
 
+// What superseded a feedback; "" where nothing has.
+absl::StatusOr<std::string> SupersededBy(AlchemistClient& client, const std::string& id) {
+  ASSIGN_OR_RETURN(const v1::Feedback feedback, client.GetFeedback(id));
+  absl::string_view reason = feedback.reason();
+  return absl::ConsumePrefix(&reason, "superseded by ") ? std::string(reason) : std::string();
+}
+
+// The same words count once, until other ones came: then they are the last word again.
 absl::Status Submit(AlchemistClient& client, v1::SubmitFeedbackRequest request) {
-  std::string key = absl::GetFlag(FLAGS_key);
-  if (key.empty()) key = absl::StrCat("ctl-", Sha256Hex(request.SerializeAsString()));
-  request.set_idempotency_key(key);
-  ASSIGN_OR_RETURN(const v1::SubmitFeedbackResponse response, client.SubmitFeedback(request));
-  std::cout << response.ShortDebugString() << "\n";
-  return absl::OkStatus();
+  const bool own_key = absl::GetFlag(FLAGS_key).empty();
+  const std::string first_key = own_key
+                                    ? absl::StrCat("ctl-", Sha256Hex(request.SerializeAsString()))
+                                    : absl::GetFlag(FLAGS_key);
+  request.set_idempotency_key(first_key);
+  for (;;) {
+    ASSIGN_OR_RETURN(const v1::SubmitFeedbackResponse response, client.SubmitFeedback(request));
+    std::string later;
+    if (own_key && response.disposition() == v1::DISPOSITION_DUPLICATE) {
+      ASSIGN_OR_RETURN(later, SupersededBy(client, response.feedback_id()));
+    }
+    if (later.empty()) {
+      std::cout << response.ShortDebugString() << "\n";
+      return absl::OkStatus();
+    }
+    request.set_idempotency_key(absl::StrCat(first_key, "-after-", later));
+  }
 }
 
 absl::Status Correct(AlchemistClient& client, const Arguments& arguments) {

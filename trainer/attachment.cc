@@ -51,7 +51,7 @@ void Attachment::Watch() {
     }
     if (gone_us == 0 && poll(&socket, 1, kPollMs) > 0) {
       gone_us = now_us;
-      LOG(WARNING) << "the server closed the attach socket";
+      if (!end_expected_) LOG(WARNING) << "the server closed the attach socket";
       on_server_gone_();
     }
     if (gone_us != 0) {

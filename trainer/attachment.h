@@ -29,6 +29,10 @@ class Attachment {
                                                             std::function<void()> on_server_gone);
   ~Attachment();
 
+  // The session is about to end in order: that the server closes the socket is no warning. Any
+  // thread.
+  void ExpectEnd() { end_expected_ = true; }
+
   const StoreReader& reader() const { return *reader_; }
   const Model& model() const { return *model_; }
   const ActivationLayout& layout() const { return *layout_; }
@@ -43,6 +47,7 @@ class Attachment {
   std::unique_ptr<ActivationLayout> layout_;
   std::function<void()> on_server_gone_;
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> end_expected_{false};
   std::thread watcher_;
 };
 

@@ -235,7 +235,11 @@ absl::Status RunSession(Process& process) {
   if (loop.ok() && status.ok() && !server_gone) status = (*loop)->Finish();
   // Nothing reads the server's memory any more, so that an error of ours ends the session in order
   // too.
-  if (!server_gone) link->SayGoodbye();
+  if (!server_gone) {
+    if (stop_requested) LOG(INFO) << "stopping";
+    attachment->ExpectEnd();
+    link->SayGoodbye();
+  }
   live_link.Set(nullptr);
   if (server_gone) return absl::UnavailableError("the server went away");
   return status;
