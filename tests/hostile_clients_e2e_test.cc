@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/assert_ok.h"
 #include "tests/process_memory.h"
+#include "tests/raw_call.h"
 #include "tests/raw_http2.h"
 #include "tests/test_daemons.h"
 #include "tests/test_model.h"
@@ -21,7 +22,6 @@ namespace alchemist {
 namespace {
 
 constexpr char kComplete[] = "/alchemist.v1.CompletionService/Complete";
-constexpr char kStatus[] = "/alchemist.v1.AdminService/GetStatus";
 constexpr int kRunningMax = 8;
 constexpr uint32_t kWindowBytes = 1 << 16;  // As HTTP/2 begins.
 constexpr int kStreamsMax = 100;            // Of a connection, as in server_main.cc.
@@ -37,7 +37,7 @@ int Times(int count) { return std::getenv("ALCHEMIST_LONG") != nullptr ? 10 * co
 // The stream ids that a client may use, in order.
 uint32_t StreamId(int index) { return 2 * static_cast<uint32_t>(index) + 1; }
 
-std::string StartCall(const char* method, uint32_t stream) {
+std::string StartCall(const std::string& method, uint32_t stream) {
   return RawHttp2::Frame(FrameType::kHeaders, kEndHeaders, stream, RawHttp2::CallHeaders(method));
 }
 
@@ -66,11 +66,14 @@ class HostileClientsE2eTest : public ::testing::Test {
     daemons_ = new TestDaemons(model);
     ASSERT_OK(daemons_->StartServer(
         {.flags = {absl::StrCat("--running_max=", kRunningMax), "--serving_kv_bytes=50331648"}}));
+    methods_ = new std::vector<std::string>(*ListMethods(daemons_->port()));
+    EXPECT_GE(methods_->size(), 16u);
     answer_ = new Answer(*daemons_->client().Complete(GreedyRequest("Once upon", 20)));
   }
   static void TearDownTestSuite() {
     ASSERT_OK(daemons_->StopServer());
     delete answer_;
+    delete methods_;
     delete daemons_;
   }
   void SetUp() override { memory_before_ = ResidentBytes(daemons_->server().pid()); }
@@ -85,6 +88,8 @@ class HostileClientsE2eTest : public ::testing::Test {
     ExpectOthersAreServed();
   }
 
+  // One of our services' after the other.
+  static const std::string& Method(int call) { return (*methods_)[call % methods_->size()]; }
   static void ExpectOthersAreServed() {
     const auto answer = daemons_->client().Complete(GreedyRequest("Once upon", 20));
     ASSERT_OK(answer);
@@ -116,12 +121,14 @@ class HostileClientsE2eTest : public ::testing::Test {
 
   static TestDaemons* daemons_;
   static Answer* answer_;
+  static std::vector<std::string>* methods_;
   int64_t memory_before_ = 0;
   std::vector<RawHttp2> connections_;
 };
 
 TestDaemons* HostileClientsE2eTest::daemons_ = nullptr;
 Answer* HostileClientsE2eTest::answer_ = nullptr;
+std::vector<std::string>* HostileClientsE2eTest::methods_ = nullptr;
 
 TEST_F(HostileClientsE2eTest, AConnectionThatDoesNotBeginIsEnded) {
   const std::string begin = RawHttp2::Begin(kWindowBytes);
@@ -155,8 +162,7 @@ TEST_F(HostileClientsE2eTest, AHeaderThatNeverEndsStopsNobodyElse) {
 TEST_F(HostileClientsE2eTest, StreamsThatAreResetAtOnceStopNobodyElse) {
   RawHttp2& connection = Connect(RawHttp2::Begin(kWindowBytes));
   for (int i = 0; i < 10'000; ++i) {
-    const char* const method = i % 2 == 0 ? kComplete : kStatus;
-    if (!connection.Send(StartCall(method, StreamId(i)) + Reset(StreamId(i)))) break;
+    if (!connection.Send(StartCall(Method(i), StreamId(i)) + Reset(StreamId(i)))) break;
     if (i % 1'000 == 0) ExpectOthersAreServed();
   }
 }
@@ -197,7 +203,7 @@ TEST_F(HostileClientsE2eTest, CallsThatNeverSendTheirMessageAreCheap) {
   for (int i = 0; i < Times(10); ++i) {
     std::string calls = RawHttp2::Begin(kWindowBytes);
     for (int stream = 0; stream < kStreamsMax; ++stream) {
-      calls += StartCall(stream % 2 == 0 ? kComplete : kStatus, StreamId(stream));
+      calls += StartCall(Method(stream), StreamId(stream));
     }
     Connect(calls);
     ExpectOthersAreServed();
@@ -211,7 +217,7 @@ TEST_F(HostileClientsE2eTest, MessagesThatNeverEndAreBounded) {
   for (int i = 0; i < Times(10); ++i) {
     std::string calls = RawHttp2::Begin(kWindowBytes);
     for (int stream = 0; stream < kStreamsMax; ++stream) {
-      calls += StartCall(stream % 2 == 0 ? kComplete : kStatus, StreamId(stream));
+      calls += StartCall(Method(stream), StreamId(stream));
       calls += RawHttp2::Frame(FrameType::kData, 0, StreamId(stream), part);
     }
     Connect(calls);
@@ -238,6 +244,19 @@ TEST_F(HostileClientsE2eTest, ReadersThatTakeNothingStopOnlyThemselves) {
   for (int i = 0; i < Times(10); ++i) ExpectOthersAreServed();
   EXPECT_EQ(daemons_->client().GetLoad()->requests_running(), kReaders);
   ExpectMemoryOf(kReaders);
+}
+
+// All places are theirs, until somebody wants one.
+TEST_F(HostileClientsE2eTest, ReadersThatTakeNothingKeepNoPlaceFromOthers) {
+  for (int i = 0; i < 2 * kRunningMax; ++i) {
+    Connect(RawHttp2::Begin(/*window_bytes=*/0) + WholeCall(StreamId(0), EndlessRequest()));
+  }
+  for (int i = 0; i < Times(3); ++i) ExpectOthersAreServed();
+  const auto load = daemons_->client().GetLoad();
+  ASSERT_OK(load);
+  EXPECT_EQ(load->requests_running() + load->requests_waiting(), 2 * kRunningMax)
+      << "none was ended";
+  ExpectMemoryOf(2 * kRunningMax);
 }
 
 // gRPC 1.51 stops listening for good when it has no descriptor for a connection.

@@ -1,15 +1,14 @@
 // Requests that no honest client makes, of every method that the running server has: each is
 // refused with a status that says so, costs the server next to nothing, and changes no answer.
 #include <gmock/gmock.h>
-#include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/random.h"
@@ -29,7 +28,6 @@ namespace alchemist {
 namespace {
 
 using absl::StatusCode;
-using google::protobuf::DescriptorPool;
 using ::testing::AnyOf;
 
 constexpr int64_t kMessageBytesMax = 4 << 20;  // As in server_main.cc.
@@ -66,21 +64,10 @@ class MalformedRequestsE2eTest : public ::testing::Test {
     return RawCall(daemons_->port(), method, message, metadata).status();
   }
 
-  // All methods of our own services that the server has. A service whose protocol is not linked
-  // into this test fails it.
   static std::vector<std::string> Methods() {
-    const auto services = ListServices(daemons_->port());
-    EXPECT_OK(services);
-    std::vector<std::string> methods;
-    for (const std::string& name : *services) {
-      if (!absl::StartsWith(name, "alchemist.")) continue;
-      const auto* service = DescriptorPool::generated_pool()->FindServiceByName(name);
-      EXPECT_NE(service, nullptr) << name << ": include its protocol here";
-      for (int i = 0; service != nullptr && i < service->method_count(); ++i) {
-        methods.push_back(absl::StrCat("/", name, "/", service->method(i)->name()));
-      }
-    }
-    return methods;
+    absl::StatusOr<std::vector<std::string>> methods = ListMethods(daemons_->port());
+    EXPECT_OK(methods);
+    return *std::move(methods);
   }
 
   static TestDaemons* daemons_;

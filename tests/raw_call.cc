@@ -1,5 +1,6 @@
 #include "tests/raw_call.h"
 
+#include <google/protobuf/descriptor.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/wire_format_lite.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -7,7 +8,12 @@
 
 #include <chrono>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "proto/alchemist/v1/admin.pb.h"
+#include "proto/alchemist/v1/completion.pb.h"
+#include "proto/alchemist/v1/feedback.pb.h"
+#include "proto/alchemist/v1/model.pb.h"
 
 namespace alchemist {
 namespace {
@@ -94,6 +100,26 @@ absl::StatusOr<std::vector<std::string>> ListServices(int port) {
     }
   }
   return names;
+}
+
+absl::StatusOr<std::vector<std::string>> ListMethods(int port) {
+  // Whose descriptors are linked only where something of theirs is used.
+  v1::GetStatusRequest::descriptor();
+  v1::CompleteRequest::descriptor();
+  v1::SubmitFeedbackRequest::descriptor();
+  v1::GetModelInfoRequest::descriptor();
+  ASSIGN_OR_RETURN(const std::vector<std::string> services, ListServices(port));
+  std::vector<std::string> methods;
+  for (const std::string& name : services) {
+    if (!absl::StartsWith(name, "alchemist.")) continue;
+    const auto* service =
+        google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
+    if (service == nullptr) return absl::NotFoundError(absl::StrCat("no protocol of ", name));
+    for (int i = 0; i < service->method_count(); ++i) {
+      methods.push_back(absl::StrCat("/", name, "/", service->method(i)->name()));
+    }
+  }
+  return methods;
 }
 
 }  // namespace alchemist

@@ -19,6 +19,10 @@ absl::StatusOr<std::vector<std::string>> RawCall(
 // The names of all services that the server's reflection lists.
 absl::StatusOr<std::vector<std::string>> ListServices(int port);
 
+// "/package.Service/Method" of all methods of our own services among them. NotFound for a service
+// whose protocol is not linked into this library: include it in raw_call.cc.
+absl::StatusOr<std::vector<std::string>> ListMethods(int port);
+
 }  // namespace alchemist
 
 #endif  // ALCHEMIST_TESTS_RAW_CALL_H_
