@@ -26,8 +26,8 @@ struct Bits {
   int64_t stride;  // Elements from row to row, of b from pair to pair.
 };
 
-// c [32, 32] = a [32, 32 * steps] . b [16 * steps, 32, 2]; c's rows are `stride` floats apart.
-ALCHEMIST_INLINE void MultiplySquare(Bits a, Bits b, int64_t steps, float* c, int64_t stride) {
+// c [32, 32] = a [32, 32 * steps] . b [16 * steps, 32, 2].
+ALCHEMIST_INLINE void MultiplySquare(Bits a, Bits b, int64_t steps, float* c) {
   FinishStores();
   _tile_zero(0);
   _tile_zero(1);
@@ -38,17 +38,17 @@ ALCHEMIST_INLINE void MultiplySquare(Bits a, Bits b, int64_t steps, float* c, in
     const uint16_t* const left = b.elements + step * kTileLanes * b.stride;
     _tile_loadd(4, upper, 2 * a.stride);
     _tile_loadd(6, left, 2 * b.stride);
-    _tile_loadd(7, left + 2 * kTileRows, 2 * b.stride);
+    _tile_loadd(7, left + kTileElements, 2 * b.stride);
     _tile_loadd(5, upper + kTileRows * a.stride, 2 * a.stride);
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
   }
-  _tile_stored(0, c, 4 * stride);
-  _tile_stored(1, c + kTileRows, 4 * stride);
-  _tile_stored(2, c + kTileRows * stride, 4 * stride);
-  _tile_stored(3, c + kTileRows * stride + kTileRows, 4 * stride);
+  _tile_stored(0, c, 4 * kSquare);
+  _tile_stored(1, c + kTileLanes, 4 * kSquare);
+  _tile_stored(2, c + kTileRows * kSquare, 4 * kSquare);
+  _tile_stored(3, c + kTileRows * kSquare + kTileLanes, 4 * kSquare);
 }
 
 // Whether 0 times each of them is 0.
@@ -75,7 +75,7 @@ void AddValues(const avx512_bf16::KeyPairs& keys, const uint16_t* p, const Forwa
   const int64_t width = keys.head_dim;
   alignas(64) float sums[kSquare * kSquare];
   for (int64_t column = 0; column < width; column += kSquare) {
-    MultiplySquare({p, kKeysPerBlock}, {keys.v + 2 * column, 2 * width}, 1, sums, kSquare);
+    MultiplySquare({p, kKeysPerBlock}, {keys.v + 2 * column, 2 * width}, 1, sums);
     for (int64_t r = 0; r < rows.count; ++r) {
       AddRow(sums + r * kSquare, rows.out + r * width + column);
     }
@@ -102,7 +102,7 @@ void AddVisibleValues(const avx512_bf16::KeyPairs& keys, const uint16_t* p,
   for (int64_t r = 0; r < rows.count; ++r) {
     for (int64_t column = 0; column < width; column += kSquare) {
       CopyVisible(keys, column, rows.visible[r], seen);
-      MultiplySquare({p, kKeysPerBlock}, {seen, 2 * kSquare}, 1, sums, kSquare);
+      MultiplySquare({p, kKeysPerBlock}, {seen, 2 * kSquare}, 1, sums);
       AddRow(sums + r * kSquare, rows.out + r * width + column);
     }
   }
@@ -113,8 +113,7 @@ void TakeKeys(const avx512_bf16::KeyPairs& keys, const uint16_t* q, const Forwar
               uint16_t* p) {
   const int64_t width = keys.head_dim;
   alignas(64) float scores[kRowsAtOnce * kKeysPerBlock];
-  MultiplySquare({q, width}, {keys.k, 2 * kKeysPerBlock}, width / kTileElements, scores,
-                 kKeysPerBlock);
+  MultiplySquare({q, width}, {keys.k, 2 * kKeysPerBlock}, width / kTileElements, scores);
   for (int64_t r = 0; r < rows.count; ++r) {
     float* const of_row = scores + r * kKeysPerBlock;
     avx512::TakeScores(of_row, rows.visible[r], keys.scale, rows.max + r, rows.sum + r,

@@ -220,7 +220,7 @@ bool Batcher::BeginRecord(Sequence& sequence) {
       store.Begin(IdentityOf(sequence), sequence.prefix, parts_.clock->MonotonicUs());
   if (!store.CouldRecord(sequence.record_id, sequence.prompt_rows()) ||
       !store.AppendKvPages(sequence.record_id, sequence.prompt_rows())) {
-    parts_.store->Abort(sequence.record_id);
+    store.Abort(sequence.record_id);
     return false;
   }
   sequence.recording = Sequence::Recording::kFilling;

@@ -14,6 +14,7 @@
 #include "proto/alchemist/v1/completion.grpc.pb.h"
 #include "server/retry_pushback.h"
 #include "tests/assert_ok.h"
+#include "tests/raw_call.h"
 #include "tests/test_daemons.h"
 #include "tests/test_model.h"
 #include "tools/client/requests.h"
@@ -178,18 +179,13 @@ TEST_F(SchedulingE2eTest, AClientThatTriesAgainWaitsAsLongAsItIsTold) {
 TEST_F(SchedulingE2eTest, ATenantWithABadNameIsRefused) {
   for (const std::string& bad : {std::string(129, 'a'), std::string("a b")}) {
     // Past our client, which refuses it itself.
-    const auto stub = v1::CompletionService::NewStub(grpc::CreateChannel(
-        absl::StrCat("127.0.0.1:", daemons_->port()), grpc::InsecureChannelCredentials()));
-    grpc::ClientContext complete, abort;
-    complete.AddMetadata("alchemist-tenant", bad);
-    abort.AddMetadata("alchemist-tenant", bad);
-    v1::AbortRequest request;
-    request.add_request_ids("x");
-    v1::AbortResponse response;
-    for (const grpc::Status& status : {stub->Complete(&complete, GreedyRequest("abc", 1))->Finish(),
-                                       stub->Abort(&abort, request, &response)}) {
-      EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-      EXPECT_THAT(status.error_message(), HasSubstr("alchemist-tenant"));
+    for (const char* method : {"Complete", "Abort"}) {
+      const absl::Status status =
+          RawCall(daemons_->port(), absl::StrCat("/alchemist.v1.CompletionService/", method), "",
+                  {{"alchemist-tenant", bad}})
+              .status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+      EXPECT_THAT(std::string(status.message()), HasSubstr("alchemist-tenant"));
     }
   }
 }
