@@ -4,7 +4,6 @@
 #include <cmath>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "server/call_metadata.h"
 #include "server/tokenize_request.h"
@@ -152,17 +151,6 @@ absl::Status CheckStop(const v1::CompleteRequest& message) {
 }
 
 }  // namespace
-
-absl::Status CheckTenant(const std::string& tenant) {
-  RETURN_IF_ERROR(CheckId(kTenantKey, tenant));
-  for (const char c : tenant) {
-    if (absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-') {
-      continue;
-    }
-    return Invalid(kTenantKey, "only A-Z a-z 0-9 . _ - are allowed");
-  }
-  return absl::OkStatus();
-}
 
 absl::StatusOr<CompletionRequest> ParseCompleteRequest(const v1::CompleteRequest& message,
                                                        const Tokenizer& tokenizer,

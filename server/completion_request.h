@@ -16,7 +16,6 @@ namespace alchemist {
 inline constexpr int64_t kMaxTokensDefault = 256;
 inline constexpr int64_t kStopStringsMax = 16;
 inline constexpr int64_t kStopBytesMax = 256;
-inline constexpr int64_t kIdBytesMax = 128;
 inline constexpr int64_t kStopTokensMax = 64;
 inline constexpr int64_t kLogitBiasMax = 1024;
 inline constexpr int64_t kTopLogprobsMax = 20;
@@ -28,9 +27,6 @@ absl::StatusOr<CompletionRequest> ParseCompleteRequest(const v1::CompleteRequest
                                                        const Tokenizer& tokenizer,
                                                        const ModelConfig& model, int64_t tokens_max,
                                                        uint64_t seed);
-
-// At most kIdBytesMax of A-Z a-z 0-9 . _ -; "" is no tenant.
-absl::Status CheckTenant(const std::string& tenant);
 
 }  // namespace alchemist
 

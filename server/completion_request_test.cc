@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model/tokenizer/example_tokenizers.h"
+#include "server/call_metadata.h"
 
 namespace alchemist {
 namespace {

@@ -7,7 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "activation_store/store.h"
-#include "server/completion_request.h"
+#include "server/call_metadata.h"
 #include "server/link_messages.h"
 #include "server/record_summary.h"
 

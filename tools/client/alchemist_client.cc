@@ -8,9 +8,7 @@
 #include <thread>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 #include "base/logging.h"
 #include "base/random.h"
 #include "proto/alchemist/v1/admin.grpc.pb.h"
@@ -29,7 +27,6 @@ constexpr int64_t kPageSize = 1000;
 // without a try, so it must be as short as the waits between tries; gRPC's own would be 1 s to 120.
 constexpr int kReconnectFirstMs = 100;
 constexpr int kReconnectMaxMs = 1'000;
-constexpr size_t kTenantBytesMax = 128;
 
 uint64_t RandomSeed() {
   uint64_t seed = 0;
@@ -40,23 +37,6 @@ uint64_t RandomSeed() {
 absl::Status FromGrpcStatus(const grpc::Status& status) {
   // The codes are the same numbers in both.
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-}
-
-// The server's rule (server/completion_request.h), before gRPC ends the process over a value that
-// is no printable ASCII.
-absl::Status CheckTenant(const std::string& tenant) {
-  if (tenant.size() > kTenantBytesMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(kTenantKey, ": ", tenant.size(), " bytes, the limit is ", kTenantBytesMax));
-  }
-  for (const char c : tenant) {
-    if (absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-') {
-      continue;
-    }
-    return absl::InvalidArgumentError(
-        absl::StrCat(kTenantKey, ": only A-Z a-z 0-9 . _ - are allowed"));
-  }
-  return absl::OkStatus();
 }
 
 class GrpcAlchemistClient final : public AlchemistClient {
@@ -215,6 +195,7 @@ class GrpcAlchemistClient final : public AlchemistClient {
   absl::Status WithRetries(
       const std::function<absl::Status(grpc::ClientContext&)>& attempt,
       const std::function<bool()>& may_retry = [] { return true; }) const {
+    // gRPC would end the process over a value that is no printable ASCII.
     RETURN_IF_ERROR(CheckTenant(options_.tenant));
     const int64_t deadline_us = options_.clock->MonotonicUs() + options_.timeout_us;
     for (int64_t retries = 0;; ++retries) {
