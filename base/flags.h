@@ -17,8 +17,8 @@ namespace alchemist {
 void EndFlagsBeforeNumber(std::vector<char*>& words);
 
 // Sets the flags, starts logging to stderr, and returns the arguments that are no flags. Exits: 0
-// after --help or --version (`usage` first, then the program's own flags), 1 for an unknown flag, a
-// bad value or more than `arguments_max` arguments.
+// after --version, 1, as absl does, after --help (`usage` first, then the program's own flags), for
+// an unknown flag, a bad value and more than `arguments_max` arguments.
 std::vector<std::string> ParseFlags(int argc, char** argv, absl::string_view usage,
                                     int arguments_max = 0);
 

@@ -34,7 +34,7 @@ void Batcher::DropGone() {
 }
 
 bool Batcher::EndIfGone(Sequence& sequence) {
-  if (sequence.stream->cancelled()) {
+  if (sequence.stream->closed()) {
     ++counters_.cancelled;
     log_.Ended(sequence, absl::CancelledError("its call has ended"));
     EndRecord(sequence);
@@ -117,7 +117,7 @@ void Batcher::PushEnd(const Sequence& sequence, CompletionEnd end) {
 void Batcher::EndUnreadCalls() {
   const int64_t now_us = parts_.clock->MonotonicUs();
   std::erase_if(ended_, [&](EndedCall& call) {
-    if (call.stream->cancelled()) return true;
+    if (call.stream->closed()) return true;
     if (!call.stream->complete()) return false;  // Other choices run or wait.
     if (call.unread.Us(*call.stream, now_us) < options_.reader_timeout_us) return false;
     CompletionEnd end;

@@ -53,8 +53,11 @@ TEST(BatcherReadersTest, AReaderThatTakesALittleIsNotGone) {
     ASSERT_FALSE(stream->abandoned()) << i;
   }
   serving.clock().AdvanceUs(1);
-  serving.RunAll();
+  serving.batcher().RunStep();
   EXPECT_TRUE(stream->abandoned());
+  EXPECT_EQ(serving.batcher().running(), 0) << "nor do its other choices go on";
+  EXPECT_TRUE(stream->Take().has_value());
+  EXPECT_FALSE(stream->Take().has_value()) << "nothing after the end";
 }
 
 // Of places, and of K/V pages.

@@ -329,7 +329,7 @@ void ReadAnswers(std::map<std::string, Client>& clients, int64_t* ended) {
     if (ended && !failed) {
       EXPECT_EQ(client.answers[0].prompt_logprobs.logprobs.size(), client.prompt_logprobs);
     }
-    return client.stream->cancelled() || ended || failed;
+    return client.stream->closed() || ended || failed;
   }));
 }
 

@@ -15,7 +15,7 @@ void CompletionStream::Push(CompletionEvent event) {
   bool wakes = false;
   {
     MutexLock lock(&mutex_);
-    if (cancelled_) return;
+    if (cancelled_ || abandoned_) return;
     CHECK_LT(static_cast<int64_t>(events_.size()), kEventsMax) << "nobody looked for room";
     if (const auto* end = std::get_if<CompletionEnd>(&event)) {
       choices_left_ = end->status.ok() ? choices_left_ - 1 : 0;
@@ -48,9 +48,9 @@ int64_t CompletionStream::taken() const {
   return taken_;
 }
 
-bool CompletionStream::cancelled() const {
+bool CompletionStream::closed() const {
   MutexLock lock(&mutex_);
-  return cancelled_;
+  return cancelled_ || abandoned_;
 }
 
 std::optional<CompletionEvent> CompletionStream::Take() {

@@ -29,11 +29,11 @@ class CompletionStream {
 
   // ---- The serving loop ----
   bool HasRoom() const;  // For a chunk and the end of every choice.
-  // REQUIRES: there was room, or it is the end. Dropped when the reader is gone.
+  // REQUIRES: there was room, or it is the end. Dropped when the stream is closed.
   void Push(CompletionEvent event);
   // The reader has taken nothing for too long: it can get `end` and nothing else.
   void Abandon(CompletionEnd end);
-  bool cancelled() const;
+  bool closed() const;    // The reader is gone or was abandoned.
   bool complete() const;  // Has the ends of all choices: nothing more comes.
   int64_t taken() const;  // Events.
 

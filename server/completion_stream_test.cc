@@ -1,5 +1,6 @@
 #include "server/completion_stream.h"
 
+#include <optional>
 #include <variant>
 
 #include "gtest/gtest.h"
@@ -63,12 +64,25 @@ TEST(CompletionStreamTest, AReaderThatIsAbandonedIsWokenThoughItIsBusy) {
   EXPECT_EQ(wakes, 1);
 }
 
+TEST(CompletionStreamTest, AReaderThatIsAbandonedGetsItsEndAndNothingElse) {
+  CompletionStream stream(2);
+  stream.Push(Chunk(1));
+  EXPECT_FALSE(stream.closed());
+  stream.Abandon(Failed());
+  EXPECT_TRUE(stream.closed());
+  stream.Push(Chunk(2));  // The other choice did not know.
+  const std::optional<CompletionEvent> end = stream.Take();
+  ASSERT_TRUE(end.has_value());
+  EXPECT_TRUE(std::holds_alternative<CompletionEnd>(*end));
+  EXPECT_FALSE(stream.Take().has_value());
+}
+
 TEST(CompletionStreamTest, NothingComesToAReaderThatIsGone) {
   int wakes = 0;
   CompletionStream stream(1, [&] { ++wakes; });
   EXPECT_FALSE(stream.Take().has_value());
   stream.Cancel();
-  EXPECT_TRUE(stream.cancelled());
+  EXPECT_TRUE(stream.closed());
   stream.Push(Chunk(1));
   stream.Push(Failed());
   EXPECT_EQ(wakes, 0);

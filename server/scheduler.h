@@ -15,7 +15,7 @@ struct SchedulerLimits {
   int64_t rows_per_step = 512;  // Decode rows first, then prompt rows up to this many.
   // Prompt rows of a step that decodes, too: what answers wait for between two of their tokens. So
   // many of a prompt's first rows; later ones take longer, and there are fewer of them.
-  int64_t prompt_rows_beside_decodes = 128;
+  int64_t prompt_rows_beside_decodes = 64;
   // What each token before it adds to the time of a row, as a part of that of a prompt's first row.
   double prompt_key_cost = 0;
 };

@@ -57,7 +57,7 @@ TEST_F(AlchemistctlE2eTest, TheSameWordsCountOnceAndOthersAreNewFeedback) {
   ASSERT_OK(answer);
   const std::string id = answer->final.completion_id();
   EXPECT_THAT(Output({"rate", id, "-1"}), Not(HasSubstr("DUPLICATE")));
-  EXPECT_THAT(Output({"rate", id, "-1"}), HasSubstr("DUPLICATE"));
+  EXPECT_THAT(Output({"rate", id, "-1"}), AllOf(HasSubstr("DUPLICATE"), HasSubstr("counts once")));
   EXPECT_THAT(Output({"rate", id, "+1"}), Not(HasSubstr("DUPLICATE"))) << "a changed mind";
   EXPECT_THAT(Output({"correct", id, " right"}), Not(HasSubstr("DUPLICATE")));
   EXPECT_THAT(Output({"correct", id, " right"}), HasSubstr("DUPLICATE"));
@@ -96,7 +96,12 @@ TEST_F(AlchemistctlE2eTest, EveryCommandSaysWhatItDid) {
   EXPECT_THAT(Output({"--tenant=\xc3\xbc", "status"}, /*exit_code=*/1),
               HasSubstr("alchemist-tenant"));
   EXPECT_THAT(Output({"rollback", "x"}, /*exit_code=*/1), HasSubstr("number"));
-  EXPECT_THAT(Output({"no-such-command"}, /*exit_code=*/1), HasSubstr("--help"));
+  EXPECT_THAT(Output({"no-such-command"}, /*exit_code=*/1),
+              HasSubstr("no command 'no-such-command'; see --help"));
+  EXPECT_THAT(Output({"rate", "cmpl-1"}, /*exit_code=*/1),
+              HasSubstr("rate: 1 arguments, not 2: alchemistctl rate COMPLETION +1|-1"));
+  EXPECT_THAT(Output({"status", "now"}, /*exit_code=*/1),
+              HasSubstr("status: 1 arguments, not 0: alchemistctl status\n"));
 }
 
 TEST_F(AlchemistctlE2eTest, TopOutlivesAServerThatIsStartedAnew) {

@@ -12,6 +12,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
@@ -98,6 +99,25 @@ absl::StatusOr<std::string> SupersededBy(AlchemistClient& client, const std::str
   return absl::ConsumePrefix(&reason, "superseded by ") ? std::string(reason) : std::string();
 }
 
+absl::string_view Meaning(v1::Disposition disposition) {
+  switch (disposition) {
+    case v1::DISPOSITION_RECORD_HELD:
+      return "will be trained from what serving recorded";
+    case v1::DISPOSITION_WILL_RECOMPUTE:
+      return "will be trained; its record is gone, so that the prompt is run again";
+    case v1::DISPOSITION_QUEUED:
+      return "stored, and will be trained when a trainer is there";
+    case v1::DISPOSITION_DUPLICATE:
+      return "was known before: counts once";
+    case v1::DISPOSITION_NOT_TRAINED_YET:
+      return "stored; nothing is trained from it yet";
+    case v1::DISPOSITION_REJECTED:
+      return "stored, and never trained";
+    default:
+      return "stored";
+  }
+}
+
 // The same words count once, until other ones came: then they are the last word again.
 absl::Status Submit(AlchemistClient& client, v1::SubmitFeedbackRequest request) {
   const bool own_key = absl::GetFlag(FLAGS_key).empty();
@@ -112,7 +132,7 @@ absl::Status Submit(AlchemistClient& client, v1::SubmitFeedbackRequest request) 
       ASSIGN_OR_RETURN(later, SupersededBy(client, response.feedback_id()));
     }
     if (later.empty()) {
-      std::cout << response.ShortDebugString() << "\n";
+      std::cout << response.ShortDebugString() << "\n" << Meaning(response.disposition()) << "\n";
       return absl::OkStatus();
     }
     request.set_idempotency_key(absl::StrCat(first_key, "-after-", later));
@@ -233,48 +253,57 @@ absl::Status Say(absl::Status status, absl::string_view what) {
 }
 
 struct Command {
-  size_t arguments;  // Its own name included.
+  absl::string_view arguments;  // Their names, by spaces.
   std::function<absl::Status(AlchemistClient&, const Arguments&)> run;
 };
 
 absl::Status Run(const Arguments& arguments) {
   const std::map<std::string, Command> commands = {
-      {"complete", {2, Complete}},
-      {"abort", {2, Abort}},
-      {"correct", {3, Correct}},
-      {"rate", {3, Rate}},
-      {"feedback", {2, Feedback}},
-      {"status", {1, Status}},
-      {"model", {1, ModelInfo}},
-      {"load", {1, Load}},
-      {"top", {1, Top}},
-      {"tokenize", {2, Tokenize}},
-      {"revisions", {1, Revisions}},
-      {"rollback", {2, Rollback}},
+      {"complete", {"TEXT", Complete}},
+      {"abort", {"REQUEST", Abort}},
+      {"correct", {"COMPLETION TEXT", Correct}},
+      {"rate", {"COMPLETION +1|-1", Rate}},
+      {"feedback", {"ID", Feedback}},
+      {"status", {"", Status}},
+      {"model", {"", ModelInfo}},
+      {"load", {"", Load}},
+      {"top", {"", Top}},
+      {"tokenize", {"TEXT", Tokenize}},
+      {"revisions", {"", Revisions}},
+      {"rollback", {"NUMBER", Rollback}},
       {"pin",
-       {1,
+       {"",
         [](AlchemistClient& client, const Arguments&) {
           return Say(client.Pin(true), "pinned: what serves now goes on serving");
         }}},
       {"unpin",
-       {1,
+       {"",
         [](AlchemistClient& client, const Arguments&) {
           return Say(client.Pin(false), "unpinned: new revisions serve");
         }}},
       {"pause",
-       {1,
+       {"",
         [](AlchemistClient& client, const Arguments&) {
           return Say(client.PauseTraining(), "training is paused; feedback is kept");
         }}},
       {"resume",
-       {1, [](AlchemistClient& client,
-              const Arguments&) { return Say(client.ResumeTraining(), "training goes on"); }}},
-      {"inspect", {2, Inspect}},
-      {"dump-record", {2, DumpRecord}},
+       {"", [](AlchemistClient& client,
+               const Arguments&) { return Say(client.ResumeTraining(), "training goes on"); }}},
+      {"inspect", {"store|adapters|link|requests|steps", Inspect}},
+      {"dump-record", {"RECORD|COMPLETION", DumpRecord}},
   };
-  const auto command = arguments.empty() ? commands.end() : commands.find(arguments[0]);
-  if (command == commands.end() || command->second.arguments != arguments.size()) {
-    return absl::InvalidArgumentError("unknown command or missing arguments; see --help");
+  if (arguments.empty()) return absl::InvalidArgumentError("no command; see --help");
+  const auto command = commands.find(arguments[0]);
+  if (command == commands.end()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("there is no command '", arguments[0], "'; see --help"));
+  }
+  const std::vector<absl::string_view> wanted =
+      absl::StrSplit(command->second.arguments, ' ', absl::SkipEmpty());
+  if (arguments.size() != 1 + wanted.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        arguments[0], ": ", arguments.size() - 1, " arguments, not ", wanted.size(),
+        ": alchemistctl ", arguments[0], wanted.empty() ? "" : " ", command->second.arguments));
   }
   const std::unique_ptr<AlchemistClient> client =
       AlchemistClient::Create(absl::GetFlag(FLAGS_server), {.tenant = absl::GetFlag(FLAGS_tenant)});
