@@ -19,6 +19,7 @@
 #include <cstring>
 #include <filesystem>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -30,8 +31,10 @@
 #include "absl/strings/str_join.h"
 #include "base/file.h"
 #include "base/flags.h"
+#include "kernels/matmul.h"
 #include "kernels/simd_level.h"
 #include "kernels/tensor_view.h"
+#include "model/model.h"
 #include "tools/bench/bench_model.h"
 #include "tools/bench/context.h"
 #include "tools/bench/interference_bench.h"
@@ -200,16 +203,25 @@ absl::StatusOr<BenchContext> ContextOfFlags(const std::string& work_dir) {
   return context;
 }
 
+// The machine, and how it multiplies with the model's weights, here and in daemons: looked at
+// before a benchmark runs with other weights, too.
+absl::StatusOr<BenchParams> DescribeMachineFor(const std::string& model_directory) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<const Model> model, Model::Load(model_directory));
+  RETURN_IF_ERROR(MatmulSelfTest(model->MatmulShapes(), model->dtype()));
+  return DescribeMachine();
+}
+
 absl::Status RunBenchmark(const Benchmark& benchmark, const std::string& command) {
   const WorkDirectory work_dir;
   if (work_dir.path().empty()) return ErrnoStatus("mkdtemp", "/tmp");
   ASSIGN_OR_RETURN(const BenchContext context, ContextOfFlags(work_dir.path()));
+  ASSIGN_OR_RETURN(BenchParams machine, DescribeMachineFor(context.model_directory));
   ASSIGN_OR_RETURN(BenchResult result, benchmark.run(context));
   if (!result.skip_reason.empty()) {
     std::cout << benchmark.name << ": skipped: " << result.skip_reason << "\n";
     return absl::OkStatus();
   }
-  const BenchReport report = {benchmark.name, DescribeMachine(), command, std::move(result.rows)};
+  const BenchReport report = {benchmark.name, std::move(machine), command, std::move(result.rows)};
   std::cout << TableText(report) << std::flush;
   const std::string file = absl::GetFlag(FLAGS_json);
   return file.empty() ? absl::OkStatus() : ReplaceFile(file, ReportJson(report));
