@@ -34,7 +34,9 @@ void Batcher::DropGone() {
 }
 
 bool Batcher::EndIfGone(Sequence& sequence) {
-  if (sequence.stream->closed()) {
+  if (sequence.stream->abandoned()) {
+    EndUnread(sequence);  // As another choice of the same call was.
+  } else if (sequence.stream->cancelled()) {
     ++counters_.cancelled;
     log_.Ended(sequence, absl::CancelledError("its call has ended"));
     EndRecord(sequence);
@@ -100,7 +102,7 @@ bool Batcher::DropSetAside() {
   if (set_aside_.empty()) return false;
   const SequencePtr first = std::move(set_aside_.front());
   set_aside_.erase(set_aside_.begin());
-  EndUnread(*first);
+  if (!EndIfGone(*first)) EndUnread(*first);
   waiting_.Done(first->request.tenant);
   return true;
 }
@@ -117,7 +119,7 @@ void Batcher::PushEnd(const Sequence& sequence, CompletionEnd end) {
 void Batcher::EndUnreadCalls() {
   const int64_t now_us = parts_.clock->MonotonicUs();
   std::erase_if(ended_, [&](EndedCall& call) {
-    if (call.stream->closed()) return true;
+    if (call.stream->cancelled() || call.stream->abandoned()) return true;
     if (!call.stream->complete()) return false;  // Other choices run or wait.
     if (call.unread.Us(*call.stream, now_us) < options_.reader_timeout_us) return false;
     CompletionEnd end;

@@ -56,6 +56,8 @@ TEST(BatcherReadersTest, AReaderThatTakesALittleIsNotGone) {
   serving.batcher().RunStep();
   EXPECT_TRUE(stream->abandoned());
   EXPECT_EQ(serving.batcher().running(), 0) << "nor do its other choices go on";
+  EXPECT_EQ(serving.batcher().counters().unread, 3);
+  EXPECT_EQ(serving.batcher().counters().cancelled, 0);
   EXPECT_TRUE(stream->Take().has_value());
   EXPECT_FALSE(stream->Take().has_value()) << "nothing after the end";
 }

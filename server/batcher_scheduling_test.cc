@@ -304,8 +304,9 @@ void ActAtRandom(TestServing& serving, Random& random, std::map<std::string, Cli
     const std::string id = request.request_id;
     if (serving.batcher().Add(std::move(request), client.stream).ok()) clients[id] = client;
   } else if (act < 6) {
-    any().second.stream->Cancel();
-    any().second.gone = true;
+    Client& client = any().second;
+    client.stream->Cancel();
+    client.gone = true;
   } else if (act < 7) {
     auto& [id, client] = any();
     serving.batcher().Abort({id}, client.tenant);
@@ -329,7 +330,7 @@ void ReadAnswers(std::map<std::string, Client>& clients, int64_t* ended) {
     if (ended && !failed) {
       EXPECT_EQ(client.answers[0].prompt_logprobs.logprobs.size(), client.prompt_logprobs);
     }
-    return client.stream->closed() || ended || failed;
+    return client.gone || ended || failed;
   }));
 }
 

@@ -159,7 +159,7 @@ class CompletionReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer
       MutexLock lock(&mutex_);
       if (ended_ || writing_ || cancelling_) return;
       event = stream_->Take();
-      if (!event.has_value() && !stream_->closed()) return;
+      if (!event.has_value() && !stream_->cancelled()) return;
       last = !event.has_value() || IsLast(*event);
       (last ? ended_ : writing_) = true;
       if (last) stream_->Cancel();  // Nobody reads what is still said.

@@ -29,7 +29,7 @@ void CompletionStream::Push(CompletionEvent event) {
 void CompletionStream::Abandon(CompletionEnd end) {
   {
     MutexLock lock(&mutex_);
-    if (cancelled_) return;
+    if (cancelled_ || abandoned_) return;
     abandoned_ = true;
     reader_waits_ = false;
     events_.clear();
@@ -48,9 +48,9 @@ int64_t CompletionStream::taken() const {
   return taken_;
 }
 
-bool CompletionStream::closed() const {
+bool CompletionStream::cancelled() const {
   MutexLock lock(&mutex_);
-  return cancelled_ || abandoned_;
+  return cancelled_;
 }
 
 std::optional<CompletionEvent> CompletionStream::Take() {

@@ -29,11 +29,11 @@ class CompletionStream {
 
   // ---- The serving loop ----
   bool HasRoom() const;  // For a chunk and the end of every choice.
-  // REQUIRES: there was room, or it is the end. Dropped when the stream is closed.
+  // REQUIRES: there was room, or it is the end. Dropped when the reader is gone or was abandoned.
   void Push(CompletionEvent event);
-  // The reader has taken nothing for too long: it can get `end` and nothing else.
+  // The reader has taken nothing for too long: it can get `end` and nothing else. Once.
   void Abandon(CompletionEnd end);
-  bool closed() const;    // The reader is gone or was abandoned.
+  bool cancelled() const;
   bool complete() const;  // Has the ends of all choices: nothing more comes.
   int64_t taken() const;  // Events.
 
@@ -42,7 +42,7 @@ class CompletionStream {
   std::optional<CompletionEvent> Take();
   // The reader is gone: the loop ends the request within one step.
   void Cancel();
-  bool abandoned() const;
+  bool abandoned() const;  // By the loop, which asks, too.
 
  private:
   const int64_t choices_;

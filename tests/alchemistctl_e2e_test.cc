@@ -87,6 +87,8 @@ TEST_F(AlchemistctlE2eTest, EveryCommandSaysWhatItDid) {
               ContainsRegex("0 run, 0 wait;(.|\n)*trainer ABSENT(.|\n)*0 run, 0 wait;"));
   EXPECT_THAT(Output({"--interval_seconds=0", "top"}, /*exit_code=*/1),
               HasSubstr("--interval_seconds: must be from 0.1 to 3600"));
+  EXPECT_THAT(Output({"--pages=-1", "top"}, /*exit_code=*/1),
+              HasSubstr("--pages: must not be below 0; it is -1"));
   const auto tokens = daemons_.client().Tokenize("a text");
   ASSERT_OK(tokens);
   EXPECT_THAT(Output({"tokenize", "a text"}), HasSubstr(absl::StrJoin(*tokens, " ") + "\n"));
@@ -95,13 +97,16 @@ TEST_F(AlchemistctlE2eTest, EveryCommandSaysWhatItDid) {
               HasSubstr("alchemist-tenant"));
   EXPECT_THAT(Output({"--tenant=\xc3\xbc", "status"}, /*exit_code=*/1),
               HasSubstr("alchemist-tenant"));
-  EXPECT_THAT(Output({"rollback", "x"}, /*exit_code=*/1), HasSubstr("number"));
+  EXPECT_THAT(Output({"rollback", "x"}, /*exit_code=*/1),
+              HasSubstr("a number from 0 on; it is 'x'"));
   EXPECT_THAT(Output({"no-such-command"}, /*exit_code=*/1),
               HasSubstr("no command 'no-such-command'; see --help"));
   EXPECT_THAT(Output({"rate", "cmpl-1"}, /*exit_code=*/1),
-              HasSubstr("rate: 1 arguments, not 2: alchemistctl rate COMPLETION +1|-1"));
+              HasSubstr("rate: arguments wanted: 2, given: 1; alchemistctl rate COMPLETION +1|-1"));
+  EXPECT_THAT(Output({"correct", "cmpl-1", "not", "quoted"}, /*exit_code=*/1),
+              HasSubstr("arguments wanted: 2, given: 3; alchemistctl correct COMPLETION TEXT"));
   EXPECT_THAT(Output({"status", "now"}, /*exit_code=*/1),
-              HasSubstr("status: 1 arguments, not 0: alchemistctl status\n"));
+              HasSubstr("status: arguments wanted: 0, given: 1; alchemistctl status\n"));
 }
 
 TEST_F(AlchemistctlE2eTest, TopOutlivesAServerThatIsStartedAnew) {

@@ -67,6 +67,7 @@ constexpr char kUsage[] = R"(Talks to a running alchemist-server.
 )";
 
 using Arguments = std::vector<std::string>;
+constexpr int kArgumentsMax = 1000;  // More than any command takes: each says itself what it takes.
 
 absl::Status Complete(AlchemistClient& client, const Arguments& arguments) {
   v1::CompleteRequest request;
@@ -113,7 +114,7 @@ absl::string_view Meaning(v1::Disposition disposition) {
       return "stored; nothing is trained from it yet";
     case v1::DISPOSITION_REJECTED:
       return "stored, and never trained";
-    default:
+    default:  // Of a newer server.
       return "stored";
   }
 }
@@ -192,6 +193,10 @@ absl::Status Top(AlchemistClient& client, const Arguments&) {
     return absl::InvalidArgumentError(
         absl::StrCat("--interval_seconds: must be from 0.1 to 3600; it is ", interval_s));
   }
+  if (absl::GetFlag(FLAGS_pages) < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--pages: must not be below 0; it is ", absl::GetFlag(FLAGS_pages)));
+  }
   const bool is_terminal = isatty(STDOUT_FILENO) == 1;
   TopPages pages([&client] { return client.GetStatus(); },
                  [] { return Clock::Real()->MonotonicUs(); });
@@ -227,7 +232,8 @@ absl::Status Revisions(AlchemistClient& client, const Arguments&) {
 absl::Status Rollback(AlchemistClient& client, const Arguments& arguments) {
   uint64_t number = 0;
   if (!absl::SimpleAtoi(arguments[1], &number)) {
-    return absl::InvalidArgumentError("rollback: the revision's number is missing");
+    return absl::InvalidArgumentError(absl::StrCat(
+        "rollback: the revision must be a number from 0 on; it is '", arguments[1], "'"));
   }
   ASSIGN_OR_RETURN(const v1::Revision revision, client.Rollback(number));
   std::cout << revision.ShortDebugString() << "\n";
@@ -302,8 +308,8 @@ absl::Status Run(const Arguments& arguments) {
       absl::StrSplit(command->second.arguments, ' ', absl::SkipEmpty());
   if (arguments.size() != 1 + wanted.size()) {
     return absl::InvalidArgumentError(absl::StrCat(
-        arguments[0], ": ", arguments.size() - 1, " arguments, not ", wanted.size(),
-        ": alchemistctl ", arguments[0], wanted.empty() ? "" : " ", command->second.arguments));
+        arguments[0], ": arguments wanted: ", wanted.size(), ", given: ", arguments.size() - 1,
+        "; alchemistctl ", arguments[0], wanted.empty() ? "" : " ", command->second.arguments));
   }
   const std::unique_ptr<AlchemistClient> client =
       AlchemistClient::Create(absl::GetFlag(FLAGS_server), {.tenant = absl::GetFlag(FLAGS_tenant)});
@@ -314,8 +320,8 @@ absl::Status Run(const Arguments& arguments) {
 }  // namespace alchemist
 
 int main(int argc, char** argv) {
-  const absl::Status status =
-      alchemist::Run(alchemist::ParseFlags(argc, argv, alchemist::kUsage, /*arguments_max=*/3));
+  const absl::Status status = alchemist::Run(
+      alchemist::ParseFlags(argc, argv, alchemist::kUsage, alchemist::kArgumentsMax));
   if (status.ok()) return 0;
   std::cerr << "alchemistctl: " << status << "\n";
   return 1;

@@ -294,7 +294,7 @@ absl::Status RunAttached() {
         return;
       }
       if (Clock::Real()->MonotonicUs() - begun_us > kRetryMaxUs) retry_us = kRetryMinUs;
-      LOG_EVERY_N(INFO, 10) << "no session: " << status << "; trying again";
+      LOG_EVERY_T(INFO, 10) << "no session: " << status << "; trying again";
       WaitBeforeRetry(retry_us);
       retry_us = std::min(2 * retry_us, kRetryMaxUs);
     }

@@ -203,8 +203,8 @@ absl::StatusOr<BenchContext> ContextOfFlags(const std::string& work_dir) {
   return context;
 }
 
-// The machine, and how it multiplies with the model's weights, here and in daemons: looked at
-// before a benchmark runs with other weights, too.
+// The machine, and how it multiplies with the model's weights, here and in the daemons. Before the
+// benchmark, which may choose products for other weights as well.
 absl::StatusOr<BenchParams> DescribeMachineFor(const std::string& model_directory) {
   ASSIGN_OR_RETURN(const std::unique_ptr<const Model> model, Model::Load(model_directory));
   RETURN_IF_ERROR(MatmulSelfTest(model->MatmulShapes(), model->dtype()));

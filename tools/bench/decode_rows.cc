@@ -103,8 +103,7 @@ bool IsDefault(int64_t chunk_rows) {
 }
 
 std::string StepsRowName(int64_t chunk_rows) {
-  const char* const name = "step_p95_beside_prefill_ratio";
-  return IsDefault(chunk_rows) ? name : absl::StrCat(name, "_", chunk_rows);
+  return absl::StrCat("step_p95_beside_prefill_ratio_", chunk_rows);
 }
 
 absl::StatusOr<BenchRow> StepsBesidePrefillOf(const BenchContext& context, InProcessServer& server,

@@ -10,10 +10,11 @@
 //   decode_1_of_read_bandwidth     A: reading memory. B: 32 steps of one sequence after a prompt of
 //                                  32 tokens; its bytes are the base model's weights alone.
 //   decode_8_over_1                Tokens per second of 32 steps. A: one sequence. B: eight.
-//   step_p95_beside_prefill_ratio  The p95 of the steps of eight sequences that decode. A: nobody
+//   step_p95_beside_prefill_ratio_ROWS
+//                                  The p95 of the steps of eight sequences that decode. A: nobody
 //                                  else is there. B: while a prompt of 4,096 tokens is run beside
-//                                  them. At the default of --prompt_rows_beside_decodes; rows with
-//                                  a number are the same for that many.
+//                                  them. With so many --prompt_rows_beside_decodes; the bound is
+//                                  the default's.
 //   e2e_us_per_token               CPU time. A: the engine of a tiny model in this process makes 64
 //                                  answers of 256 tokens at once. B: alchemist-server on the same
 //                                  model, for 64 clients. B - A: what gRPC and all around it cost.
