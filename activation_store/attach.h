@@ -1,17 +1,13 @@
-// How descriptors travel at attach: one fixed struct and up to five memfds over a SOCK_SEQPACKET
-// Unix socket with SCM_RIGHTS. gRPC cannot carry descriptors; nothing is left on disk after a
-// crash, no names can clash, and the kernel enforces possession. Both daemons use these functions;
-// any thread.
+// How descriptors travel at attach: one packet (base/packet.h) with a fixed struct and up to five
+// memfds, since gRPC cannot carry descriptors. Both daemons use this; any thread.
 #ifndef ALCHEMIST_ACTIVATION_STORE_ATTACH_H_
 #define ALCHEMIST_ACTIVATION_STORE_ATTACH_H_
 
 #include <array>
 #include <cstdint>
-#include <string>
-#include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "base/file.h"
 #include "base/status.h"
 #include "kernels/tensor_view.h"
 
@@ -51,23 +47,6 @@ struct AttachReply {
 
 // The descriptors beside an accepted reply, in this order.
 enum AttachDescriptor { kArenaFd = 0, kGenerationsFd, kServerPageFd, kTrainerPageFd, kConvertedFd };
-
-// Sends one packet with `fds`, which stay the caller's.
-absl::Status SendPacket(int socket, absl::Span<const std::byte> packet, absl::Span<const int> fds);
-
-struct Packet {
-  std::vector<std::byte> bytes;
-  std::vector<FileDescriptor> fds;
-};
-// Waits at most `timeout_us` for one packet. Unavailable at end of stream or time-out;
-// InvalidArgument, with all descriptors closed, for more than `bytes_max` or `fds_max`.
-absl::StatusOr<Packet> ReceivePacket(int socket, int64_t bytes_max, int fds_max,
-                                     int64_t timeout_us);
-
-// A listening SOCK_SEQPACKET socket at `path`, mode 0600; replaces a stale one. `path` must fit
-// sockaddr_un and must not be an abstract name.
-absl::StatusOr<FileDescriptor> ListenSeqpacket(const std::string& path);
-absl::StatusOr<FileDescriptor> ConnectSeqpacket(const std::string& path);
 
 // Copies a string into a reply's field; InvalidArgument naming `field` when it does not fit.
 absl::Status CopyToField(absl::string_view value, absl::Span<char> destination,

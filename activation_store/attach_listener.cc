@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "activation_store/control_pages.h"
 #include "base/logging.h"
+#include "base/packet.h"
 
 namespace alchemist {
 namespace {

@@ -18,6 +18,7 @@
 #include "activation_store/reader.h"
 #include "activation_store/store.h"
 #include "base/bounded_queue.h"
+#include "base/packet.h"
 #include "gtest/gtest.h"
 
 namespace alchemist {
@@ -228,7 +229,7 @@ TEST_F(AttachTest, AServerThatGoesIsSeenAsTheEndOfTheStream) {
   ASSERT_TRUE(reader.ok());
   listener_.reset();
   const absl::Status status = ReceivePacket((*reader)->attach_socket(), 1, 0, kWaitUs).status();
-  EXPECT_EQ(status.message(), "attach socket: end of stream");
+  EXPECT_EQ(status.message(), "packet socket: end of stream");
   EXPECT_EQ(StoreReader::Attach(path_).status().code(), absl::StatusCode::kNotFound);
 }
 

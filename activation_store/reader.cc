@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
+#include "base/packet.h"
 
 namespace alchemist {
 namespace {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "activation_store/attach.h"
+#include "base/packet.h"
 #include "proto/alchemist/v1/link.grpc.pb.h"
 
 namespace alchemist {

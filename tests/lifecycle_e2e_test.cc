@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "activation_store/attach.h"
 #include "base/file.h"
+#include "base/packet.h"
 #include "proto/alchemist/v1/link.grpc.pb.h"
 #include "tests/assert_ok.h"
 #include "tests/test_daemons.h"
