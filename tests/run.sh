@@ -12,6 +12,9 @@ list is a failure. The last line is
 and the exit status is 0 only when nothing failed. The build is kept for the next run; tests always
 run again, because some depend on more than their files (the machine, ALCHEMIST_DATA).
 
+Where the CUDA Toolkit is, the CUDA backend is built and tested too, on a stand-in for the driver;
+no test needs a GPU (tests/gpu.sh runs those that want one).
+
   --long           also the long variants of tests (ALCHEMIST_LONG=1), under longer time limits
   --config=NAME    with a sanitizer: asan (addresses, undefined behaviour) or tsan (threads)
   --help           this text
@@ -20,6 +23,7 @@ ALCHEMIST_DATA names the folder of real data; tests that need it skip where it i
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 readonly ROOT
+readonly NVCC=/usr/local/cuda/bin/nvcc
 work_dir=""    # Temporary files of this run.
 server_pid=""  # Bazel's server.
 bazel_pid=""   # The Bazel client that runs the tests, while it does.
@@ -29,6 +33,7 @@ main() {
   local -a targets=()
   parse_arguments "$@"
   cd "$ROOT"
+  if [[ -x "$NVCC" ]]; then options+=(--config=cuda); fi
   trap 'interrupted 130' INT
   trap 'interrupted 143' TERM
   trap clean_up EXIT

@@ -75,15 +75,22 @@ def parse_events(lines):
 def cases_of_events(events):
     """The cases of a whole run, in the order of their labels."""
     cases = collections.defaultdict(list)  # By label.
+    tests = set()  # The labels of those that are tests, built or not.
     exit_name = "NOT_FINISHED"
     explained = {"SUCCESS", "TESTS_FAILED"}  # The exits whose cause is among the cases.
     for event in events:
         kind, identity = next(iter(event["id"].items()))
         label = identity.get("label", "")
-        if "testResult" in event:
+        if "configured" in event and "testSize" in event["configured"]:
+            tests.add(label)
+        elif "testResult" in event:
             cases[label] += cases_of_result(label, event["testResult"])
         elif "testSummary" in event and not cases[label]:
             cases[label].append(Case(label, label, FAILED, "it ran no test case"))
+        elif kind == "targetCompleted" and event.get("aborted", {}).get("reason") == "SKIPPED":
+            if label in tests:
+                reason = "this build leaves it out: its target_compatible_with says why"
+                cases[label].append(Case(label, label, SKIPPED, reason))
         elif kind == "targetCompleted" and not event.get("completed", {}).get("success"):
             cases[label].append(Case(label, label, FAILED, "it did not build"))
             explained.add("BUILD_FAILURE")

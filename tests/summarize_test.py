@@ -58,6 +58,14 @@ class SummarizeTest(unittest.TestCase):
     def unbuilt_event(self, label):
         return {"id": {"targetCompleted": {"label": label}}, "completed": {}}
 
+    def left_out_events(self, label, size):
+        """Of a target that is not compatible with the build; of a test when it has a `size`."""
+        configured = {"targetKind": "some rule", **({"testSize": size} if size else {})}
+        return [
+            {"id": {"targetConfigured": {"label": label}}, "configured": configured},
+            {"id": {"targetCompleted": {"label": label}}, "aborted": {"reason": "SKIPPED"}},
+        ]
+
     def run_main(self, events, cut_bytes=0):
         """summarize's (exit status, lines) for `events`, whose file lacks its last `cut_bytes`."""
         text = "".join(json.dumps(event) + "\n" for event in events)
@@ -69,6 +77,17 @@ class SummarizeTest(unittest.TestCase):
         with contextlib.redirect_stdout(output):
             status = summarize.main([events_path, skips_path])
         return status, output.getvalue().splitlines()
+
+    def test_a_test_that_the_build_leaves_out_is_skipped_and_a_library_is_nothing(self):
+        self.allowed_skips = "//x:gpu_test leaves it out\n"
+        status, lines = self.run_main([
+            *self.left_out_events("//x:gpu_test", "SMALL"),
+            *self.left_out_events("//x:gpu", None),
+            self.result_event("//x:a_test", PASSING_XML),
+            self.finished_event("SUCCESS"),
+        ])
+        self.assertEqual(status, 0)
+        self.assertEqual(lines[-1], "1 passed, 0 failed, 1 skipped")
 
     def test_counts_gtest_cases_and_prints_each_skip_and_failure_with_its_reason(self):
         self.allowed_skips = "A.Skips ALCHEMIST_DATA is not set\nA.DISABLED_* disabled\n"
