@@ -67,7 +67,12 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Start(Options options) {
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, options.log_path.c_str(),
                                    O_WRONLY | O_CREAT | O_APPEND, 0600);
   posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
-  posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+  int last_fd = STDERR_FILENO;
+  if (options.inherited_fd >= 0) {
+    last_fd = kInheritedFd;
+    posix_spawn_file_actions_adddup2(&actions, options.inherited_fd, last_fd);
+  }
+  posix_spawn_file_actions_addclosefrom_np(&actions, last_fd + 1);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);

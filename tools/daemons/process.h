@@ -19,10 +19,13 @@ namespace alchemist {
 
 class Process {
  public:
+  static constexpr int kInheritedFd = 3;
+
   struct Options {
     std::vector<std::string> command;  // The program's path, then its arguments.
     std::vector<std::pair<std::string, std::string>> environment = {};  // Beside our own.
     std::string log_path = {};                                          // Appended to.
+    int inherited_fd = -1;  // A descriptor that the program finds as kInheritedFd; -1: none.
   };
   static absl::StatusOr<std::unique_ptr<Process>> Start(Options options);
   ~Process();

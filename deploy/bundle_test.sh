@@ -1,0 +1,96 @@
+#!/bin/bash
+# A bundle stands alone: it is made, moved, and run without anything of this machine but the C
+# library; without a GPU, then on the stand-in driver.
+set -euo pipefail
+
+readonly ROOT="$TEST_SRCDIR/alchemist"
+readonly BUNDLE="$ROOT/deploy/bundle.sh"
+readonly STAND_IN="$ROOT/kernels/cuda/stand_in/libcuda_stand_in.so"
+readonly MADE="$TEST_TMPDIR/made"
+readonly MOVED="$TEST_TMPDIR/elsewhere/moved"
+
+fail() {
+  echo "FAILED: $*" >&2
+  exit 1
+}
+
+# expect STATUS COMMAND...: its output goes to $output.
+output=""
+expect() {
+  local wanted="$1" status=0
+  shift
+  output="$("$@" 2>&1)" || status=$?
+  [[ "$status" == "$wanted" ]] || fail "$* ended with $status, not $wanted: $output"
+}
+
+# In an empty environment, from another folder.
+alone() {
+  (cd "$TEST_TMPDIR" && env -i PATH=/usr/bin:/bin HOME="$TEST_TMPDIR" TMPDIR="$TEST_TMPDIR" \
+    ALCHEMIST_STAND_IN_MACHINE="$TEST_TMPDIR" "$@")
+}
+
+test_arguments() {
+  expect 1 "$BUNDLE"
+  [[ "$output" == "bundle: no folder is named; see --help" ]] || fail "$output"
+  expect 1 "$BUNDLE" --fast "$MADE"
+  [[ "$output" == "bundle: unknown flag --fast; see --help" ]] || fail "$output"
+  expect 1 "$BUNDLE" --built "$TEST_TMPDIR" "$TEST_TMPDIR/of_nothing"
+  [[ "$output" == *"alchemist-gpu-check was not built"* ]] || fail "$output"
+  expect 0 "$BUNDLE" --built "$ROOT" "$MADE"
+  expect 1 "$BUNDLE" --built "$ROOT" "$MADE"
+  [[ "$output" == "bundle: $MADE is there already" ]] || fail "$output"
+}
+
+test_contents() {
+  local mib file
+  mib="$(du --summarize --apparent-size --block-size=1M "$MADE" | cut -f1)"
+  [[ "$mib" -lt 60 ]] || fail "$mib MiB"
+  [[ -e "$MADE/lib/libstdc++.so.6" ]] || fail "the C++ library is not in it"
+  for file in "$MADE"/lib/*; do
+    case "${file##*/}" in
+      libc.so* | ld-linux* | libcuda* | libcu[bd]*) fail "$file is in it" ;;
+    esac
+  done
+}
+
+test_it_needs_only_the_c_library() {
+  mkdir -p "${MOVED%/*}"
+  mv "$MADE" "$MOVED"
+  local from_elsewhere
+  from_elsewhere="$(alone ldd "$MOVED"/bin/* "$MOVED"/tests/* | grep '=>' |
+    grep --invert-match --fixed-strings " => $MOVED/" |
+    grep --invert-match --extended-regexp '\s(libc|libdl|libm|libpthread|librt)\.so' || true)"
+  [[ -z "$from_elsewhere" ]] || fail "it takes from this machine: $from_elsewhere"
+}
+
+test_without_a_gpu_it_says_so() {
+  expect 3 alone "$MOVED/gpu.sh" --driver /nonexistent/libcuda.so.1
+  [[ "$output" == *"no GPU can be asked: no NVIDIA driver"* ]] || fail "$output"
+  [[ ! -e "$TEST_TMPDIR/gpu_check.json" ]] || fail "there is a report of nothing"
+  expect 1 alone "$ROOT/tests/gpu.sh" "$TEST_TMPDIR"
+  [[ "$output" == *"is no bundle"* ]] || fail "$output"
+}
+
+test_on_the_stand_in_it_runs_tests_and_check() {
+  expect 0 alone "$ROOT/tests/gpu.sh" --driver "$STAND_IN" --json report.json "$MOVED" \
+    --form=tiny --only=sharing.import,sharing.canary
+  [[ "$output" == *"gpu: cuda_arena_test passed"* ]] || fail "$output"
+  [[ "$output" == *"2 passed, 0 failed"* ]] || fail "$output"
+  expect 0 alone "$MOVED/bin/alchemist-gpu-check" --show=report.json
+  [[ "$output" == *"Alchemist stand-in"* ]] || fail "$output"
+}
+
+test_a_failed_test_or_check_is_status_2() {
+  expect 2 alone env ALCHEMIST_STAND_IN_FAIL=cuMemImportFromShareableHandle:1:801 "$MOVED/gpu.sh" \
+    --no-tests --driver "$STAND_IN" --form=tiny --only=sharing.import
+  expect 2 alone env ALCHEMIST_STAND_IN_FAIL=cuMemCreate:1:801 "$MOVED/gpu.sh" \
+    --driver "$STAND_IN" --form=tiny --only=sharing.uuid
+  [[ "$output" == *"cuda_arena_test FAILED"* ]] || fail "$output"
+}
+
+test_arguments
+test_contents
+test_it_needs_only_the_c_library
+test_without_a_gpu_it_says_so
+test_on_the_stand_in_it_runs_tests_and_check
+test_a_failed_test_or_check_is_status_2

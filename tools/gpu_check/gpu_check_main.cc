@@ -1,0 +1,220 @@
+// alchemist-gpu-check: does this machine's GPU keep the promises that the CUDA backend relies on?
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/flags.h"
+#include "tools/gpu_check/agent.h"
+#include "tools/gpu_check/agent_calls.h"
+#include "tools/gpu_check/catalogue.h"
+#include "tools/gpu_check/check_run.h"
+#include "tools/gpu_check/checks.h"
+#include "tools/gpu_check/exit_code.h"
+#include "tools/gpu_check/form.h"
+#include "tools/gpu_check/machine.h"
+#include "tools/gpu_check/report.h"
+#include "tools/gpu_check/show.h"
+#include "tools/gpu_check/stop.h"
+
+ABSL_FLAG(std::string, form, "short",
+          "How much of it: short (at most 3 minutes), long (15), or tiny (a program's own test).");
+ABSL_FLAG(std::string, only, "",
+          "Ask only these: groups or ids, separated by commas; --list names them.");
+ABSL_FLAG(std::string, json, "", "Write the report into this file too.");
+ABSL_FLAG(std::string, device, "", "The GPU's UUID, as nvidia-smi -L prints it; empty: the first.");
+ABSL_FLAG(bool, list, false, "Print every question, and ask none.");
+ABSL_FLAG(std::string, show, "", "Print the report in this file, and ask nothing.");
+ABSL_FLAG(std::string, driver_library, "", "The driver's library; empty: libcuda.so.1.");
+ABSL_FLAG(std::string, nvml_library, "", "NVML's library; empty: libnvidia-ml.so.1.");
+ABSL_FLAG(std::string, library_directories, "",
+          "Where cuBLASLt and cuDNN are looked for first, separated by colons.");
+ABSL_FLAG(bool, agent, false, "Internal: be one of the processes that an experiment starts.");
+ABSL_FLAG(int64_t, agent_user, -1, "Internal: the user that an agent becomes; -1: stay.");
+
+namespace alchemist {
+namespace {
+
+constexpr char kUsage[] =
+    R"(Asks this machine's GPU whether it does what Alchemist's CUDA backend relies on, and how
+fast it is. Prints a table; --json=FILE keeps it for docs/gpu.md.
+
+  alchemist-gpu-check [--form=short|long] [--only=GROUP,ID...] [--json=FILE]
+  alchemist-gpu-check --list
+  alchemist-gpu-check --show=FILE
+
+It changes no setting of the GPU, takes at most half of what is free of its memory, and ends the
+processes that it started, and no others. Some experiments kill such a process, or have it make an
+illegal access, while others use the GPU: run it on a machine that does nothing else.
+
+Exit status: 0 everything was asked and nothing failed; 1 bad arguments; 2 a check failed; 3 there
+is no GPU to ask, or no driver for it; 4 nothing failed, but something was not run; 130, 143 or 129
+when stopped by a signal, with what was found until then reported.)";
+
+// Of the agents' logs. Goes with everything in it.
+class TemporaryDirectory {
+ public:
+  static absl::StatusOr<TemporaryDirectory> Create() {
+    std::error_code error;
+    std::string path =
+        (std::filesystem::temp_directory_path(error) / "alchemist-gpu-check.XXXXXX").string();
+    if (error || mkdtemp(path.data()) == nullptr) return ErrnoStatus("mkdtemp", path);
+    return TemporaryDirectory(std::move(path));
+  }
+  TemporaryDirectory(TemporaryDirectory&& other) noexcept
+      : path_(std::exchange(other.path_, std::string())) {}
+  ~TemporaryDirectory() {
+    std::error_code error;
+    if (!path_.empty()) std::filesystem::remove_all(path_, error);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  explicit TemporaryDirectory(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+std::vector<std::string> LibraryDirectories() {
+  return absl::StrSplit(absl::GetFlag(FLAGS_library_directories), ':', absl::SkipEmpty());
+}
+
+int BeAgent() {
+  AgentOptions options;
+  options.device = {.uuid = absl::GetFlag(FLAGS_device),
+                    .driver_library = absl::GetFlag(FLAGS_driver_library)};
+  options.library_directories = LibraryDirectories();
+  const int64_t user = absl::GetFlag(FLAGS_agent_user);
+  if (user >= 0) options.user = static_cast<uint32_t>(user);
+  return RunAgent(Process::kInheritedFd, options, AllAgentCalls());
+}
+
+int List() {
+  for (const CheckInfo& info : Catalogue()) std::cout << info.id << "  " << info.question << "\n";
+  return kExitPassed;
+}
+
+int Show(const std::string& path) {
+  const absl::StatusOr<std::string> text = ShowReport(path);
+  if (!text.ok()) {
+    std::cerr << "alchemist-gpu-check: " << text.status().message() << "\n";
+    return kExitBadArguments;
+  }
+  std::cout << *text;
+  return kExitPassed;
+}
+
+// This program again. (A path of its own, since agents may be another user's.)
+std::vector<std::string> AgentCommand() {
+  return {"/proc/self/exe", absl::StrCat("--driver_library=", absl::GetFlag(FLAGS_driver_library)),
+          absl::StrCat("--library_directories=", absl::GetFlag(FLAGS_library_directories))};
+}
+
+// The first process that opens the device. It stays until the end, idle: a driver that nobody uses
+// may go to sleep, and take seconds to wake for each of the next processes.
+absl::StatusOr<std::unique_ptr<AgentProcess>> OpenDevice(const std::string& log_directory) {
+  std::vector<std::string> command = AgentCommand();
+  command.push_back("--agent");
+  command.push_back(absl::StrCat("--device=", absl::GetFlag(FLAGS_device)));
+  return AgentProcess::Start(
+      {.name = "", .command = std::move(command), .log_path = log_directory + "/gpu.log"});
+}
+
+void PrintProgress(const CheckResult& result, size_t number, size_t of) {
+  std::cerr << "[" << number << "/" << of << "] " << result.id << ": "
+            << VerdictWord(result.verdict) << std::endl;
+}
+
+GpuReport Ask(const std::vector<const CheckInfo*>& selected, const Form& form,
+              const AgentMessage& device, const std::string& log_directory,
+              const std::string& command) {
+  const int64_t start_us = Clock::Real()->MonotonicUs();
+  CheckRun run({.agent_command = AgentCommand(),
+                .uuid = device.Text("uuid"),
+                .nvml_library = absl::GetFlag(FLAGS_nvml_library),
+                .log_directory = log_directory,
+                .form = form});
+  GpuReport report;
+  report.date = absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now(), absl::UTCTimeZone());
+  report.form = form.name;
+  report.command = command;
+  report.machine = DescribeGpuMachine(device, run.nvml());
+  size_t number = 0;
+  report.results = RunChecks(run, selected, AllChecks(), [&](const CheckResult& result) {
+    PrintProgress(result, ++number, selected.size());
+  });
+  report.seconds = static_cast<double>(Clock::Real()->MonotonicUs() - start_us) / 1e6;
+  return report;
+}
+
+// So that a slip of the keyboard shows before minutes have passed.
+absl::Status CheckWritable(const std::string& json) {
+  if (json.empty()) return absl::OkStatus();
+  const std::filesystem::path folder = std::filesystem::absolute(json).parent_path();
+  if (access(folder.c_str(), W_OK) == 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--json: ", ErrnoStatus("access", folder.string()).message()));
+}
+
+int Refuse(const absl::Status& status, int exit_code) {
+  std::cerr << "alchemist-gpu-check: " << status.message() << "\n";
+  return exit_code;
+}
+
+int Run(const std::string& command) {
+  const auto selected = Select(absl::GetFlag(FLAGS_only));
+  if (!selected.ok()) return Refuse(selected.status(), kExitBadArguments);
+  const std::string form_name = absl::GetFlag(FLAGS_form);
+  if (!FormNamed(form_name, 0).has_value()) {
+    return Refuse(absl::InvalidArgumentError(
+                      absl::StrCat("--form: '", form_name, "' is not short, long or tiny")),
+                  kExitBadArguments);
+  }
+  const std::string json = absl::GetFlag(FLAGS_json);
+  const absl::Status writable = CheckWritable(json);
+  if (!writable.ok()) return Refuse(writable, kExitBadArguments);
+  const auto directory = TemporaryDirectory::Create();
+  if (!directory.ok()) return Refuse(directory.status(), kExitBadArguments);
+  HandleStopSignals();
+  const auto device = OpenDevice(directory->path());
+  if (!device.ok()) {
+    return Refuse(
+        absl::NotFoundError(absl::StrCat("no GPU can be asked: ", device.status().message())),
+        kExitNoGpu);
+  }
+  const AgentMessage& hello = (*device)->hello();
+  const Form form = *FormNamed(form_name, hello.Integer("bytes_free"));
+  const GpuReport report = Ask(*selected, form, hello, directory->path(), command);
+  std::cout << TableText(report);
+  if (!json.empty()) {
+    const absl::Status written = ReplaceFile(json, ReportJson(report));
+    if (!written.ok()) return Refuse(written, kExitBadArguments);
+  }
+  return StopRequested() ? 128 + StopSignal() : ExitCodeOf(report);
+}
+
+}  // namespace
+}  // namespace alchemist
+
+int main(int argc, char** argv) {
+  const std::string command = absl::StrJoin(argv, argv + argc, " ");
+  alchemist::ParseFlags(argc, argv, alchemist::kUsage);
+  if (absl::GetFlag(FLAGS_agent)) return alchemist::BeAgent();
+  if (absl::GetFlag(FLAGS_list)) return alchemist::List();
+  const std::string show = absl::GetFlag(FLAGS_show);
+  return show.empty() ? alchemist::Run(command) : alchemist::Show(show);
+}

@@ -1,0 +1,163 @@
+#include <sys/stat.h>
+
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "tools/gpu_check/checks.h"
+#include "tools/gpu_check/decode_load.h"
+#include "tools/gpu_check/mps_daemon.h"
+
+namespace alchemist {
+namespace {
+
+constexpr int64_t kQueuedUs[] = {200, 1'000, 5'000, 20'000};
+constexpr double kSlowdownMax = 1.05;  // Of a step at p95: what training may cost serving.
+
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
+// A decode-like process and a training-like one, each fitted to the device while it was alone.
+struct Pair {
+  std::unique_ptr<AgentProcess> decoder;
+  std::unique_ptr<AgentProcess> trainer;
+  DecodeLoad decode;
+  TrainingLoad training;
+};
+
+absl::StatusOr<Pair> StartPair(CheckRun& run, const Environment& environment) {
+  Pair pair;
+  ASSIGN_OR_RETURN(pair.decoder, run.StartAgent("decoder", {.environment = environment}));
+  ASSIGN_OR_RETURN(pair.trainer, run.StartAgent("trainer", {.environment = environment}));
+  ASSIGN_OR_RETURN(pair.decode, CalibrateDecode(run, *pair.decoder));
+  ASSIGN_OR_RETURN(pair.training, CalibrateTraining(run, *pair.trainer));
+  return pair;
+}
+
+// What both did beside each other for one window.
+struct Beside {
+  AgentMessage steps;
+  double training_share = 0;  // Of the window: what the units that ended take alone.
+};
+
+absl::StatusOr<Beside> RunBeside(CheckRun& run, Pair& pair, int64_t queued_us) {
+  const int64_t window_ms = run.form().window_ms;
+  RETURN_IF_ERROR(
+      pair.trainer->Send("training", {.values = pair.training.Arguments(window_ms, queued_us)}));
+  RETURN_IF_ERROR(pair.decoder->Send("decode_steps", {.values = pair.decode.Arguments(window_ms)}));
+  Beside beside;
+  ASSIGN_OR_RETURN(beside.steps, pair.decoder->Receive(run.TimeoutUs()));
+  ASSIGN_OR_RETURN(const AgentMessage trained, pair.trainer->Receive(run.TimeoutUs()));
+  beside.training_share =
+      trained.Number("units") * pair.training.unit_us / (1000.0 * static_cast<double>(window_ms));
+  return beside;
+}
+
+void AddSteps(const AgentMessage& steps, const std::string& suffix, CheckResult& result) {
+  for (const char* percentile : {"p50", "p95", "p99"}) {
+    AddMeasurement(result, absl::StrCat("step_us_", percentile, suffix),
+                   steps.Number(absl::StrCat(percentile, "_us")), "us");
+  }
+}
+
+absl::Status CheckPair(CheckRun& run, const Environment& environment, CheckResult& result) {
+  ASSIGN_OR_RETURN(Pair pair, StartPair(run, environment));
+  absl::StrAppend(&result.done, absl::StrFormat("ran steps of %d kernels that read %d KiB each, "
+                                                "alone and beside products of %.0f us",
+                                                pair.decode.kernels, pair.decode.bytes >> 10,
+                                                pair.training.unit_us));
+  ASSIGN_OR_RETURN(const AgentMessage alone, run.Ask(*pair.decoder, "decode_steps",
+                                                     pair.decode.Arguments(run.form().window_ms)));
+  AddSteps(alone, "_alone", result);
+  const double p95_alone = alone.Number("p95_us");
+  result.happened = absl::StrFormat("p95 of a step: %.0f us alone", p95_alone);
+  int64_t grant_us = 0;  // The most that is queued before p95 goes beyond its bound.
+  bool within = true;
+  for (const int64_t queued_us : kQueuedUs) {
+    ASSIGN_OR_RETURN(const Beside beside, RunBeside(run, pair, queued_us));
+    AddSteps(beside.steps, absl::StrCat("_queued_", queued_us, "_us"), result);
+    AddMeasurement(result, absl::StrCat("training_share_queued_", queued_us, "_us"),
+                   100 * beside.training_share, "%");
+    const double p95 = beside.steps.Number("p95_us");
+    absl::StrAppendFormat(&result.happened, "; %.0f us with %.1f ms queued (training %.0f%%)", p95,
+                          static_cast<double>(queued_us) / 1000, 100 * beside.training_share);
+    within = within && p95 <= kSlowdownMax * p95_alone;
+    if (within) grant_us = queued_us;
+  }
+  result.verdict = CheckVerdict::kMeasured;
+  result.consequence =
+      grant_us > 0 ? absl::StrCat("a grant of ", grant_us, " us keeps p95 within 5%")
+                   : "no grant keeps p95 within 5%: training runs only while no request does";
+  return absl::OkStatus();
+}
+
+absl::Status CheckTimeSliced(CheckRun& run, CheckResult& result) {
+  return CheckPair(run, {}, result);
+}
+
+// Calls `check` with the environment of an MPS daemon of its own; where there is none to be had the
+// result says so.
+absl::Status WithMps(CheckRun& run, CheckResult& result,
+                     absl::Status (*check)(CheckRun&, const Environment&, CheckResult&)) {
+  const std::string directory = absl::StrCat(run.log_directory(), "/mps-", result.id);
+  if (mkdir(directory.c_str(), 0700) != 0) return ErrnoStatus("mkdir", directory);
+  const auto daemon = MpsDaemon::Start(directory);
+  if (!daemon.ok()) {
+    result.happened = std::string(daemon.status().message());
+    return absl::OkStatus();
+  }
+  result.done = "started an MPS daemon; ";
+  return check(run, (*daemon)->environment(), result);
+}
+
+absl::Status CheckMps(CheckRun& run, CheckResult& result) {
+  return WithMps(run, result, CheckPair);
+}
+
+// Whether the decoder's steps go on while and after the trainer makes a store that faults.
+absl::Status CheckFaultOf(CheckRun& run, const Environment& environment, CheckResult& result) {
+  absl::StrAppend(
+      &result.done,
+      "made the training-like process store to an address that nobody has, beside steps");
+  ASSIGN_OR_RETURN(Pair pair, StartPair(run, environment));
+  const nlohmann::json arguments = pair.decode.Arguments(run.form().window_ms);
+  RETURN_IF_ERROR(pair.decoder->Send("decode_steps", {.values = arguments}));
+  const absl::Status fault = run.Ask(*pair.trainer, "fault").status();
+  if (fault.ok()) return absl::InternalError("the store did not fault");
+  const absl::Status during = pair.decoder->Receive(run.TimeoutUs()).status();
+  const absl::Status after =
+      during.ok() ? run.Ask(*pair.decoder, "decode_steps", arguments).status() : during;
+  const bool lives = after.ok();
+  result.happened = absl::StrCat("the trainer had ", fault.message(), "; the decoder ",
+                                 lives ? "went on" : absl::StrCat("had ", after.message()));
+  AddMeasurement(result, "decoder_lives", lives ? 1 : 0, "yes");
+  result.verdict = lives ? CheckVerdict::kPass : CheckVerdict::kFail;
+  result.consequence = lives ? "a trainer's fault is the trainer's alone"
+                             : "a trainer's fault kills serving: not to be run like this";
+  return absl::OkStatus();
+}
+
+absl::Status CheckFault(CheckRun& run, CheckResult& result) {
+  return CheckFaultOf(run, {}, result);
+}
+
+// Known to break isolation: a fact for the operator, no failure of the machine.
+absl::Status CheckFaultMps(CheckRun& run, CheckResult& result) {
+  RETURN_IF_ERROR(WithMps(run, result, CheckFaultOf));
+  if (result.verdict == CheckVerdict::kNotRun) return absl::OkStatus();
+  const bool lives = result.verdict == CheckVerdict::kPass;
+  result.verdict = CheckVerdict::kMeasured;
+  result.consequence = lives ? "MPS isolates this fault here; it stays an opt-in"
+                             : "MPS stays an opt-in: with it a trainer's fault kills serving";
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+CheckFunctions InterferenceChecks() {
+  return {{"interference.time_sliced", CheckTimeSliced},
+          {"interference.mps", CheckMps},
+          {"interference.fault", CheckFault},
+          {"interference.fault_mps", CheckFaultMps}};
+}
+
+}  // namespace alchemist
