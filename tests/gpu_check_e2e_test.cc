@@ -167,8 +167,8 @@ TEST_F(GpuCheckE2eTest, ReclaimAndInterferenceMeasureWhatTheyName) {
   const CheckResult sliced = results.at("interference.time_sliced");
   EXPECT_EQ(sliced.verdict, CheckVerdict::kMeasured) << sliced.happened;
   for (const char* queued : {"200", "1000", "5000", "20000"}) {
-    EXPECT_GT(MeasurementOf(sliced, absl::StrCat("step_us_p99_queued_", queued, "_us")), 0);
-    EXPECT_GT(MeasurementOf(sliced, absl::StrCat("training_share_queued_", queued, "_us")), 0);
+    EXPECT_GT(MeasurementOf(sliced, absl::StrCat("queued_", queued, "_us/step_p99")), 0);
+    EXPECT_GT(MeasurementOf(sliced, absl::StrCat("queued_", queued, "_us/training_share")), 0);
   }
 }
 

@@ -17,7 +17,8 @@ enum class CheckVerdict {
 };
 
 struct Measurement {
-  std::string name;  // "import_us_per_chunk": snake case, the unit last.
+  std::string
+      name;  // "import_us_per_chunk", or "row/column" of a table: all of a check's, or none.
   double value = 0;
   std::string unit;  // "us", "GB/s", "chunks".
 

@@ -52,9 +52,9 @@ absl::StatusOr<Beside> RunBeside(CheckRun& run, Pair& pair, int64_t queued_us) {
   return beside;
 }
 
-void AddSteps(const AgentMessage& steps, const std::string& suffix, CheckResult& result) {
+void AddSteps(const AgentMessage& steps, const std::string& row, CheckResult& result) {
   for (const char* percentile : {"p50", "p95", "p99"}) {
-    AddMeasurement(result, absl::StrCat("step_us_", percentile, suffix),
+    AddMeasurement(result, absl::StrCat(row, "/step_", percentile),
                    steps.Number(absl::StrCat(percentile, "_us")), "us");
   }
 }
@@ -67,16 +67,16 @@ absl::Status CheckPair(CheckRun& run, const Environment& environment, CheckResul
                                                 pair.training.unit_us));
   ASSIGN_OR_RETURN(const AgentMessage alone, run.Ask(*pair.decoder, "decode_steps",
                                                      pair.decode.Arguments(run.form().window_ms)));
-  AddSteps(alone, "_alone", result);
+  AddSteps(alone, "alone", result);
   const double p95_alone = alone.Number("p95_us");
   result.happened = absl::StrFormat("p95 of a step: %.0f us alone", p95_alone);
   int64_t grant_us = 0;  // The most that is queued before p95 goes beyond its bound.
   bool within = true;
   for (const int64_t queued_us : kQueuedUs) {
     ASSIGN_OR_RETURN(const Beside beside, RunBeside(run, pair, queued_us));
-    AddSteps(beside.steps, absl::StrCat("_queued_", queued_us, "_us"), result);
-    AddMeasurement(result, absl::StrCat("training_share_queued_", queued_us, "_us"),
-                   100 * beside.training_share, "%");
+    const std::string row = absl::StrCat("queued_", queued_us, "_us");
+    AddSteps(beside.steps, row, result);
+    AddMeasurement(result, row + "/training_share", 100 * beside.training_share, "%");
     const double p95 = beside.steps.Number("p95_us");
     absl::StrAppendFormat(&result.happened, "; %.0f us with %.1f ms queued (training %.0f%%)", p95,
                           static_cast<double>(queued_us) / 1000, 100 * beside.training_share);

@@ -1,7 +1,6 @@
 #include "tools/gpu_check/report.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -10,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "tools/gpu_check/catalogue.h"
 #include "tools/gpu_check/exit_code.h"
+#include "tools/gpu_check/measurement_text.h"
 #include "tools/gpu_check/wrapped_text.h"
 
 namespace alchemist {
@@ -21,13 +21,6 @@ constexpr int kBodyIndent = 2 + kVerdictColumns + 2;
 int64_t CountOf(const GpuReport& report, CheckVerdict verdict) {
   return std::count_if(report.results.begin(), report.results.end(),
                        [&](const CheckResult& result) { return result.verdict == verdict; });
-}
-
-// Whole numbers in full, others with four significant digits; no exponent where people want none.
-std::string NumberText(double value) {
-  if (std::isnan(value)) return "-";
-  const bool is_large = std::abs(value) >= 1000 && std::abs(value) < 1e15;
-  return is_large ? absl::StrFormat("%.0f", value) : absl::StrFormat("%.4g", value);
 }
 
 std::string Padding(int columns, absl::string_view text) {
@@ -51,25 +44,6 @@ std::string HeadText(const GpuReport& report) {
   return text;
 }
 
-// A row each: name, value, unit, in columns as wide as the widest of theirs.
-std::string MeasurementText(const std::vector<Measurement>& measurements) {
-  int name_columns = 0, value_columns = 0;
-  for (const Measurement& measurement : measurements) {
-    name_columns = std::max(name_columns, ColumnsOf(OneLine(measurement.name)));
-    value_columns = std::max(value_columns, ColumnsOf(NumberText(measurement.value)));
-  }
-  std::string text;
-  for (const Measurement& measurement : measurements) {
-    const std::string name = OneLine(measurement.name);
-    const std::string value = NumberText(measurement.value);
-    const std::string head =
-        absl::StrCat(std::string(kBodyIndent + 2, ' '), name, Padding(name_columns + 2, name),
-                     Padding(value_columns, value), value, " ");
-    absl::StrAppend(&text, WrappedText(head, ColumnsOf(head), measurement.unit));
-  }
-  return text;
-}
-
 std::string ResultText(const CheckResult& result) {
   const absl::string_view verdict = VerdictWord(result.verdict);
   std::string text = WrappedText(absl::StrCat("  ", verdict, Padding(kVerdictColumns + 2, verdict)),
@@ -82,7 +56,7 @@ std::string ResultText(const CheckResult& result) {
   add("done:", result.done);
   add("happened:", result.happened);
   add("means:", result.consequence);
-  return absl::StrCat(text, MeasurementText(result.measurements));
+  return absl::StrCat(text, MeasurementText(result.measurements, kBodyIndent + 2));
 }
 
 std::string SummaryText(const GpuReport& report) {

@@ -39,7 +39,7 @@ absl::Status CheckHostCopy(CheckRun& run, CheckResult& result) {
         if (pinned && !to_device && streams == 1) pinned_to_host = rate;
         AddMeasurement(result,
                        absl::StrCat(to_device ? "to_device_" : "to_host_",
-                                    pinned ? "pinned_" : "pageable_", streams, "_streams"),
+                                    pinned ? "pinned" : "pageable", "/", streams, "_streams"),
                        rate, "GB/s");
       }
     }
@@ -92,8 +92,7 @@ absl::Status CheckMatmul(CheckRun& run, const ModelShape& model, CheckResult& re
       const double rate = answer->Number("tflop_per_s");
       best = std::max(best, rate);
       library = answer->Text("library");
-      AddMeasurement(result, absl::StrCat(linear.name, "_", rows, "_rows_tflop_per_s"), rate,
-                     "TFLOP/s");
+      AddMeasurement(result, absl::StrCat(rows, "_rows/", linear.name), rate, "TFLOP/s");
     }
   }
   result.verdict = CheckVerdict::kMeasured;
