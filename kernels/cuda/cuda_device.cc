@@ -102,6 +102,8 @@ absl::Status CudaDevice::ReadInfo() {
   ASSIGN_OR_RETURN(const int exports,
                    attribute(CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED));
   info_.exports_descriptors = exports != 0;
+  ASSIGN_OR_RETURN(const int mps, attribute(CU_DEVICE_ATTRIBUTE_MPS_ENABLED));
+  info_.is_mps_client = mps != 0;
   return absl::OkStatus();
 }
 

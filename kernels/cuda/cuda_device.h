@@ -35,6 +35,7 @@ struct CudaDeviceInfo {
   int multiprocessors = 0;
   int copy_engines = 0;
   bool exports_descriptors = false;  // cuMemCreate memory as POSIX descriptors.
+  bool is_mps_client = false;        // This process shares the device through an MPS server.
 };
 
 class CudaDevice : public Device {

@@ -45,11 +45,15 @@ CudaIpcMapping& CudaIpcMapping::operator=(CudaIpcMapping&& other) noexcept {
 }
 
 CudaIpcMapping::~CudaIpcMapping() {
-  if (address_ == 0) return;
+  const absl::Status closed = Close();
+  if (!closed.ok()) LOG(ERROR) << closed;
+}
+
+absl::Status CudaIpcMapping::Close() {
+  if (address_ == 0) return absl::OkStatus();
   const CudaDriver& driver = device_->driver();
-  const absl::Status status =
-      driver.Check(driver.cuIpcCloseMemHandle(address_), "cuIpcCloseMemHandle");
-  if (!status.ok()) LOG(ERROR) << status;
+  return driver.Check(driver.cuIpcCloseMemHandle(std::exchange(address_, 0)),
+                      "cuIpcCloseMemHandle");
 }
 
 }  // namespace alchemist

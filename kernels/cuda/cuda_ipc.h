@@ -24,7 +24,9 @@ class CudaIpcMapping {
   CudaIpcMapping() = default;
   CudaIpcMapping(CudaIpcMapping&& other) noexcept;
   CudaIpcMapping& operator=(CudaIpcMapping&& other) noexcept;
-  ~CudaIpcMapping();
+  ~CudaIpcMapping();  // Logs what of Close fails.
+
+  absl::Status Close();  // Nothing on the device may use it any more.
 
   uint64_t address() const { return address_; }
 

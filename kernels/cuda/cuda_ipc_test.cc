@@ -32,7 +32,7 @@ TEST_F(CudaIpcTest, WhatOneProcessWritesAnotherReadsAndTheOtherWayRound) {
   Send(peer.socket(), *handle);
   EXPECT_TRUE(peer.HasPassed());
   EXPECT_EQ(Mismatches(AddressOf(buffer), kBytes, 2), 0);
-  EXPECT_EQ(BytesFree(), free);
+  ExpectBytesFree(free);
 }
 
 CUDA_TEST_PEER(CudaIpcTest, PeerReadsThenWrites) {
@@ -45,8 +45,8 @@ CUDA_TEST_PEER(CudaIpcTest, PeerReadsThenWrites) {
     EXPECT_EQ(Mismatches(mapping->address(), kBytes, 1), 0);
     FillPattern(mapping->address(), kBytes, 2);
   }
-  EXPECT_EQ(BytesFree(), free) << "the mapping took memory of its own";
-  EXPECT_EQ(CountDescriptors(), descriptors);
+  ExpectBytesFree(free);
+  ExpectDescriptors(descriptors);
 }
 
 TEST_F(CudaIpcTest, AnArenaHasNoSuchHandle) {
@@ -69,7 +69,7 @@ TEST_F(CudaIpcTest, AHandleOfADeadProcessOpensNothing) {
   }
   peer.Kill();
   EXPECT_FALSE(CudaIpcMapping::Open(device_.get(), handle).ok());
-  EXPECT_EQ(BytesFree(), free) << "the mapping was not closed";
+  ExpectBytesFree(free);
 }
 
 CUDA_TEST_PEER(CudaIpcTest, PeerLendsAndWaits) {

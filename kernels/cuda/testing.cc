@@ -1,5 +1,6 @@
 #include "kernels/cuda/testing.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -12,12 +13,15 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/clock.h"
 #include "base/packet.h"
 
 namespace alchemist {
 namespace {
 
 constexpr int64_t kWaitUs = 20'000'000;
+constexpr int64_t kSettlesUs = 3'000'000;
+constexpr int64_t kSlackBytes = 64 << 20;
 constexpr int64_t kPacketBytesMax = 1024;
 constexpr int kCallsMax = 100;   // Of one entry, by one swept action.
 constexpr int kOutOfMemory = 2;  // CUDA_ERROR_OUT_OF_MEMORY: any error would do.
@@ -52,6 +56,11 @@ bool IsOnStandIn() { return NamedDriver() == nullptr; }
 int64_t CountDescriptors() {
   return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
                        std::filesystem::directory_iterator());
+}
+
+void ExpectDescriptors(int64_t count) {
+  if (!IsOnStandIn()) return;
+  EXPECT_EQ(CountDescriptors(), count);
 }
 
 void SweepFailures(const std::vector<std::string>& entries,
@@ -91,6 +100,18 @@ int64_t CudaTest::BytesFree() {
   const absl::StatusOr<int64_t> bytes = device_->BytesFree();
   EXPECT_TRUE(bytes.ok()) << bytes.status();
   return bytes.value_or(-1);
+}
+
+void CudaTest::ExpectBytesFree(int64_t bytes) {
+  if (IsOnStandIn()) {
+    EXPECT_EQ(BytesFree(), bytes);
+    return;
+  }
+  const int64_t end_us = Clock::Real()->MonotonicUs() + kSettlesUs;
+  while (std::abs(BytesFree() - bytes) > kSlackBytes && Clock::Real()->MonotonicUs() < end_us) {
+    poll(nullptr, 0, 1);
+  }
+  EXPECT_NEAR(BytesFree(), bytes, kSlackBytes);
 }
 
 Buffer CudaTest::Allocate(int64_t bytes) {

@@ -29,6 +29,8 @@ bool IsOnStandIn();
 inline constexpr char kNeedsStandIn[] = "only the stand-in driver can be told to be so";
 
 int64_t CountDescriptors();  // Of this process.
+// On the stand-in: a GPU's driver opens some of its own when it first needs them.
+void ExpectDescriptors(int64_t count);
 
 // Runs `action` with the first call of each of `entries` failing, then the second, ...: until it
 // calls none so often. Each time it must fail by the entry's name, and `check` what is left.
@@ -44,6 +46,9 @@ class CudaTest : public testing::Test {
   void SetUp() override;
 
   int64_t BytesFree();
+  // Exactly so many on the stand-in. On a GPU, where contexts and page tables come and go, within
+  // 64 MiB, and within seconds.
+  void ExpectBytesFree(int64_t bytes);
   Buffer Allocate(int64_t bytes);  // Of zeros.
   template <typename T>
   void Write(uint64_t address, absl::Span<const T> values) {

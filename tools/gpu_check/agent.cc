@@ -1,10 +1,11 @@
 #include "tools/gpu_check/agent.h"
 
 #include <grp.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,14 +17,22 @@ namespace {
 constexpr int64_t kForeverUs =
     int64_t{3600} * 1'000'000;  // The parent ends the stream long before.
 
+// Stopped or at work, it must not hold the device when nobody is left to end it. (A change of user
+// takes this away: it is said again then.)
+absl::Status DieWithParent() {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return ErrnoStatus("prctl", "PR_SET_PDEATHSIG");
+  return absl::OkStatus();
+}
+
 absl::Status BecomeUser(uint32_t user) {
   if (setgroups(0, nullptr) != 0 || setgid(user) != 0 || setuid(user) != 0) {
     return ErrnoStatus("setuid", absl::StrCat("user ", user));
   }
-  return absl::OkStatus();
+  return DieWithParent();
 }
 
 absl::StatusOr<Agent> OpenAgent(const AgentOptions& options) {
+  RETURN_IF_ERROR(DieWithParent());
   if (options.user.has_value()) RETURN_IF_ERROR(BecomeUser(*options.user));
   Agent agent;
   agent.library_directories = options.library_directories;
@@ -45,7 +54,8 @@ absl::StatusOr<AgentMessage> Hello(const Agent& agent) {
                   {"multiprocessors", info.multiprocessors},
                   {"l2_bytes", info.l2_bytes},
                   {"copy_engines", info.copy_engines},
-                  {"exports_descriptors", info.exports_descriptors}};
+                  {"exports_descriptors", info.exports_descriptors},
+                  {"is_mps_client", info.is_mps_client}};
   ASSIGN_OR_RETURN(hello.values["bytes_free"], agent.device->BytesFree());
   return hello;
 }

@@ -21,8 +21,19 @@
 #include "kernels/cuda/cuda_stream.h"
 #include "kernels/cuda/cudnn_handle.h"
 #include "tools/gpu_check/agent_message.h"
+#include "tools/gpu_check/registered_memory.h"
 
 namespace alchemist {
+
+// The operands of one unit of training-like work: c [rows, width] = a [rows, width] * b [width,
+// width]^T.
+struct TrainingUnit {
+  int rows = 0;
+  int width = 0;
+  Buffer a;
+  Buffer b;
+  Buffer c;
+};
 
 struct Agent {
   std::unique_ptr<CudaDevice> device;
@@ -37,6 +48,9 @@ struct Agent {
   Buffer allocation;                      // Shared the legacy way.
   std::optional<CudaIpcMapping> peer_allocation;
   int64_t peer_allocation_bytes = 0;
+  std::optional<RegisteredMemory> registered;
+  Buffer decode_weights;  // What a kernel of a decode-like step reads.
+  TrainingUnit training;
 };
 
 // Does what `request` asks; its descriptors are the call's to keep or to close.
@@ -50,7 +64,7 @@ struct AgentOptions {
 };
 
 // Opens the device, says hello over `socket` (or why it cannot), and answers until the stream ends.
-// Returns the process's exit code.
+// It dies with its parent, whatever it is at. Returns the process's exit code.
 int RunAgent(int socket, const AgentOptions& options, const AgentCalls& calls);
 
 }  // namespace alchemist

@@ -16,7 +16,8 @@ namespace alchemist {
 //   release_arena    {}: the handles
 //   close_descriptors {}: those that came with import_arena
 //   fill             where, seed
-//   count_mismatches where, seed -> mismatches, words
+//   clear            {}: the arena is full of zeros
+//   count_mismatches where, seed -> mismatches
 //   store            value: one word at the arena's begin, by a kernel
 //   read_word        {} -> value: of 8 bytes at the arena's begin
 //   allocate         bytes -> handle: in hexadecimal digits
@@ -27,28 +28,29 @@ AgentCalls MemoryCalls();
 
 // Work (load_calls.cc).
 //   spin             ms, count: kernels that beat at the arena's begin; does not wait
-//   drain            {} -> us: waits for them
-//   read_us          bytes -> us: of one kernel that reads them
-//   decode_steps     ms, kernels, bytes -> steps, p50_us, p95_us, p99_us, max_us: steps of
-//                    `kernels` that read `bytes` each
-//   unit_us          rows, width -> us: of one matrix product, [rows, width] * [width, width]^T
-//   training         ms, rows, width, unit_us, queued_us -> units: products that ended in that time
-//                    with at most so much work queued
+//   prepare_decode   bytes -> us: of one kernel that reads them
+//   decode_steps     ms, kernels -> steps, p50_us, p95_us, p99_us, max_us: steps of `kernels` such
+//   prepare_training rows, width -> us: of one product, [rows, width] * [width, width]^T
+//   training         ms, queued_units -> units: such products that ended in that time, with at most
+//                    so many queued
 //   fault            {}: a store to an address that nobody has
 AgentCalls LoadCalls();
 
 // What taking memory back costs (reclaim_calls.cc).
-//   fence            pages, repeats -> us: of one generation fence, queued one after the other
+//   fence            pages, repeats -> us, poisoned: a generation fence over the first words of an
+//                    arena that are all 0
 //   scrub            bytes, repeats -> gb_per_s: bytes written
-//   register_memory  bytes, read_only, seed, write; a memfd -> register_us, unregister_us,
-//                    gb_per_s, mismatches: of what it reads, unless it is the one to write
+//   register_memory  bytes, read_only; a memfd -> us
+//   copy_registered  seed, write -> gb_per_s, mismatches: in what was copied out of the device or,
+//                    without `write`, into it
+//   unregister_memory {} -> us
 AgentCalls ReclaimCalls();
 
 // The machine's speed (speed_calls.cc).
 //   copy_on_device   bytes, repeats -> gb_per_s: read and written
 //   copy_host        bytes, repeats, pinned, to_device, streams -> gb_per_s
-//   launch           launches -> launch_us, graph_us: a kernel, queued one by one or as a graph;
-//                    round_trip_us: queued and waited for
+//   launch           launches -> launch_us, graph_us: of a kernel, launched one by one or as a
+//                    graph and waited for together; round_trip_us: each waited for
 //   matmul           rows, outputs, inputs, repeats -> tflop_per_s, library
 //   attention        tokens, heads, kv_heads, head_dim, repeats -> us, tflop_per_s, library
 AgentCalls SpeedCalls();

@@ -35,6 +35,12 @@ absl::Status WaitForAnswer(int socket, int64_t timeout_us) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<AgentProcess>> AgentProcess::Start(Options options) {
+  ASSIGN_OR_RETURN(std::unique_ptr<AgentProcess> agent, Launch(std::move(options)));
+  RETURN_IF_ERROR(agent->WaitUntilOpen());
+  return agent;
+}
+
+absl::StatusOr<std::unique_ptr<AgentProcess>> AgentProcess::Launch(Options options) {
   ASSIGN_OR_RETURN(auto sockets, SeqpacketPair());
   ASSIGN_OR_RETURN(std::unique_ptr<Process> process,
                    Process::Start({.command = options.command,
@@ -42,10 +48,13 @@ absl::StatusOr<std::unique_ptr<AgentProcess>> AgentProcess::Start(Options option
                                    .log_path = options.log_path,
                                    .inherited_fd = sockets.second.get()}));
   sockets.second = FileDescriptor();  // The agent's alone, so that its death is the end of it.
-  std::unique_ptr<AgentProcess> agent(
-      new AgentProcess(options.name, std::move(sockets.first), std::move(process)));
-  ASSIGN_OR_RETURN(agent->hello_, agent->Receive(options.start_timeout_us));
-  return agent;
+  return std::unique_ptr<AgentProcess>(
+      new AgentProcess(options, std::move(sockets.first), std::move(process)));
+}
+
+absl::Status AgentProcess::WaitUntilOpen() {
+  ASSIGN_OR_RETURN(hello_, Receive(start_timeout_us_));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<AgentMessage> AgentProcess::Call(const std::string& request, AgentMessage arguments,

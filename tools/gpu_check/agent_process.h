@@ -27,6 +27,9 @@ class AgentProcess {
   };
   // Returns once the agent has opened the device, with the error of that if it could not.
   static absl::StatusOr<std::unique_ptr<AgentProcess>> Start(Options options);
+  // The two halves of Start, for agents that open it at the same time.
+  static absl::StatusOr<std::unique_ptr<AgentProcess>> Launch(Options options);
+  absl::Status WaitUntilOpen();
 
   // One request and its answer. An answer that is an error comes as that status, with the agent's
   // and the request's name before it. DeadlineExceeded: no answer in time; Unavailable: the agent
@@ -41,12 +44,16 @@ class AgentProcess {
   Process& process() { return *process_; }
 
  private:
-  AgentProcess(std::string name, FileDescriptor socket, std::unique_ptr<Process> process)
-      : name_(std::move(name)), socket_(std::move(socket)), process_(std::move(process)) {}
+  AgentProcess(const Options& options, FileDescriptor socket, std::unique_ptr<Process> process)
+      : name_(options.name),
+        start_timeout_us_(options.start_timeout_us),
+        socket_(std::move(socket)),
+        process_(std::move(process)) {}
   absl::Status Named(const absl::Status& status) const;
   absl::Status DescribeEnd();
 
   const std::string name_;
+  const int64_t start_timeout_us_;
   FileDescriptor socket_;
   const std::unique_ptr<Process> process_;
   AgentMessage hello_;

@@ -53,7 +53,7 @@ constexpr CheckInfo kCatalogue[] = {
      "Do kernels that a process has queued still run after SIGSTOP has stopped it?", "E3"},
     {"reclaim.unmap", "How long does it take to unmap 64 chunks while the peer computes?", "E7"},
     {"reclaim.fence",
-     "How much longer does a generation fence at its start and at its end make a training step?",
+     "How long do generation fences at its start and at its end take, beside a training step?",
      "E8"},
     {"reclaim.scrub",
      "How fast does the device overwrite memory that goes from one tenant to another?", "E8"},

@@ -33,6 +33,7 @@ struct CheckResult {
   CheckVerdict verdict = CheckVerdict::kNotRun;
   std::string consequence;  // What it means for the defaults.
   std::vector<Measurement> measurements = {};
+  double seconds = 0;  // What it took to find out.
 
   bool operator==(const CheckResult&) const = default;
 };

@@ -24,7 +24,8 @@ namespace alchemist {
 // What an agent is started with beside the usual.
 struct AgentExtras {
   std::optional<uint32_t> user = {};  // Becomes this user before it opens the device.
-  std::vector<std::pair<std::string, std::string>> environment = {};
+  std::string mps_directory = {};     // Where an MPS daemon listens; empty: none, not even a
+                                      // machine's own.
 };
 
 class CheckRun {
@@ -35,6 +36,7 @@ class CheckRun {
     std::string nvml_library;
     std::string log_directory;  // Of the agents' output.
     Form form;
+    std::unique_ptr<AgentProcess> quiet_agent;  // May be null: then one is started.
   };
   explicit CheckRun(Options options);
 
@@ -44,37 +46,52 @@ class CheckRun {
   const Nvml* nvml() const { return nvml_.get(); }
   const std::string& nvml_error() const { return nvml_error_; }
 
+  // One agent for each name, which open the device at the same time. Without MPS unless `extras`
+  // says where it listens: FailedPrecondition when the device says otherwise.
+  absl::StatusOr<std::vector<std::unique_ptr<AgentProcess>>> StartAgents(
+      const std::vector<std::string>& names, const AgentExtras& extras = {});
   absl::StatusOr<std::unique_ptr<AgentProcess>> StartAgent(const std::string& name,
                                                            const AgentExtras& extras = {});
+  // An agent for what nobody is killed in, there from the first to the last such check: a driver
+  // that nobody uses may go to sleep, and take seconds to wake. Valid until the check ends.
+  absl::StatusOr<AgentProcess*> QuietAgent();
+  void DropQuietAgent() { quiet_agent_.reset(); }  // After an error, which may have lost it.
 
   // One request to an agent, and its answer; bounded by the run's deadline too.
   absl::StatusOr<AgentMessage> Ask(AgentProcess& agent, const std::string& request,
                                    nlohmann::json values = nlohmann::json::object(),
                                    std::vector<FileDescriptor> fds = {});
-  // What Ask waits at most. Longer than any request takes.
+  // What Ask waits at most: longer than a request takes, but not beyond the deadline.
   int64_t TimeoutUs() const;
   int64_t UsLeft() const;
   const std::string& log_directory() const { return options_.log_directory; }
 
  private:
-  const Options options_;
+  absl::StatusOr<AgentProcess::Options> AgentOptionsFor(const std::string& name,
+                                                        const AgentExtras& extras);
+
+  Options options_;
   const int64_t deadline_us_;
   std::unique_ptr<Nvml> nvml_;
   std::string nvml_error_;
+  std::unique_ptr<AgentProcess> quiet_agent_;
   int agents_started_ = 0;
 };
 
 // Answers one question of the catalogue: fills what was done, what happened, the verdict, what
 // follows and the measurements. An error is a failed check: the machine did not do what it was
-// asked.
+// asked. (Not so once the run is stopped or out of time: then nothing that it says counts.)
 using CheckFunction = absl::Status (*)(CheckRun& run, CheckResult& result);
 using CheckFunctions = std::map<absl::string_view, CheckFunction>;
 
-// Asks everything in `selected`, in that order; what the deadline cuts off is kNotRun. `progress`
-// hears of each result.
-std::vector<CheckResult> RunChecks(CheckRun& run, const std::vector<const CheckInfo*>& selected,
-                                   const CheckFunctions& functions,
-                                   const std::function<void(const CheckResult&)>& progress);
+// Asks everything in `selected`, in that order; what the deadline or a signal cuts off is kNotRun.
+// `heard` is called after each, with all results so far.
+std::vector<CheckResult> RunChecks(
+    CheckRun& run, const std::vector<const CheckInfo*>& selected, const CheckFunctions& functions,
+    const std::function<void(const std::vector<CheckResult>&)>& heard);
+
+// Whether an error is what the driver said, and not that an agent is gone or does not answer.
+bool IsDriversAnswer(const absl::Status& status);
 
 void AddMeasurement(CheckResult& result, absl::string_view name, double value,
                     absl::string_view unit);

@@ -2,8 +2,15 @@
 // started.
 #include "tools/gpu_check/check_run.h"
 
+#include <poll.h>
+#include <signal.h>
+
+#include <cstdlib>
+#include <iostream>
+
 #include "gtest/gtest.h"
 #include "tools/gpu_check/checks.h"
+#include "tools/gpu_check/stop.h"
 
 namespace alchemist {
 namespace {
@@ -28,18 +35,37 @@ absl::Status Fails(CheckRun& /*run*/, CheckResult& result) {
   return absl::InternalError("it broke");
 }
 
-absl::Status IsStopped(CheckRun& /*run*/, CheckResult& /*result*/) {
-  return absl::CancelledError("stopped by a signal");
+absl::Status LosesItsAgent(CheckRun& /*run*/, CheckResult& result) {
+  result.consequence = "something about the GPU";
+  return absl::UnavailableError("the process was killed by signal 9");
+}
+
+// Says what it saw when its agent no longer answered, because the time was over.
+absl::Status RunsOutOfTime(CheckRun& run, CheckResult& result) {
+  while (run.UsLeft() > 0) poll(nullptr, 0, 1);
+  result.verdict = CheckVerdict::kFail;
+  result.happened = "no answer within 0 ms";
+  result.consequence = "a trainer's fault kills serving";
+  AddMeasurement(result, "decoder_lives", 0, "yes");
+  return absl::OkStatus();
+}
+
+absl::Status IsStopped(CheckRun& /*run*/, CheckResult& result) {
+  raise(SIGTERM);
+  result.verdict = CheckVerdict::kMeasured;
+  result.happened = "refused: stopped by a signal";
+  return absl::OkStatus();
 }
 
 std::vector<CheckResult> Ask(const std::string& only, int64_t seconds_max,
                              const CheckFunctions& functions) {
   CheckRun run(OptionsWith(seconds_max));
-  std::vector<std::string> heard;
-  std::vector<CheckResult> results =
-      RunChecks(run, *Select(only), functions,
-                [&heard](const CheckResult& result) { heard.push_back(result.id); });
+  std::vector<size_t> heard;
+  std::vector<CheckResult> results = RunChecks(
+      run, *Select(only), functions,
+      [&heard](const std::vector<CheckResult>& so_far) { heard.push_back(so_far.size()); });
   EXPECT_EQ(heard.size(), results.size());
+  EXPECT_EQ(heard.back(), results.size());
   return results;
 }
 
@@ -62,9 +88,32 @@ TEST(CheckRunTest, WhatComesAfterTheDeadlineIsNotRunAndSaysSo) {
   }
 }
 
-TEST(CheckRunTest, AStoppedExperimentIsNotRunAndNoFailure) {
-  const auto results = Ask("sharing.import", 100, {{"sharing.import", IsStopped}});
+TEST(CheckRunTest, WhatTheDeadlineCutsOffSaysNothingOfTheGpu) {
+  const auto results = Ask("interference.fault", 1, {{"interference.fault", RunsOutOfTime}});
   EXPECT_EQ(results[0].verdict, CheckVerdict::kNotRun);
+  EXPECT_EQ(results[0].happened, "out of time: the tiny form has 1 s");
+  EXPECT_EQ(results[0].consequence, "");
+  EXPECT_TRUE(results[0].measurements.empty());
+  EXPECT_GE(results[0].seconds, 1);
+}
+
+TEST(CheckRunTest, ALostAgentIsAFailureOfTheExperimentNotAnAnswer) {
+  const auto results = Ask("sharing.import", 100, {{"sharing.import", LosesItsAgent}});
+  EXPECT_EQ(results[0].verdict, CheckVerdict::kFail);
+  EXPECT_EQ(results[0].consequence, "not known: the experiment itself broke down");
+}
+
+// In a process of its own: nothing takes a stop back.
+TEST(CheckRunDeathTest, WhatASignalCutsOffSaysNothingOfTheGpuAndNothingIsAskedAfterIt) {
+  const auto stop_and_exit = [] {
+    HandleStopSignals();
+    const auto results = Ask("sharing.import,sharing.canary", 100,
+                             {{"sharing.import", IsStopped}, {"sharing.canary", Passes}});
+    for (const CheckResult& result : results) std::cerr << result.happened << ".";
+    std::_Exit(results[0].verdict == CheckVerdict::kNotRun ? 0 : 1);
+  };
+  EXPECT_EXIT(stop_and_exit(), testing::ExitedWithCode(0),
+              "stopped by a signal.stopped by a signal.");
 }
 
 TEST(CheckRunTest, EveryQuestionOfTheCatalogueHasItsExperiment) {

@@ -19,19 +19,19 @@ struct DecodeLoad {
   nlohmann::json Arguments(int64_t ms) const;  // Of an agent's "decode_steps".
 };
 
-// Kernels of about 250 us, as many as make a step of the form's length.
-absl::StatusOr<DecodeLoad> CalibrateDecode(CheckRun& run, AgentProcess& agent);
+// Kernels of about 250 us, as many as make a step of the form's length; `agent` is ready to run
+// them.
+absl::StatusOr<DecodeLoad> PrepareDecode(CheckRun& run, AgentProcess& agent);
 
 // Matrix products, of which one takes `unit_us` alone.
 struct TrainingLoad {
-  int64_t rows = 0;
-  int64_t width = 0;
   double unit_us = 0;
 
-  nlohmann::json Arguments(int64_t ms, int64_t queued_us) const;  // Of "training".
+  // As many units as fit into `us`; at least one.
+  int64_t UnitsIn(int64_t us) const;
 };
 
-absl::StatusOr<TrainingLoad> CalibrateTraining(CheckRun& run, AgentProcess& agent);
+absl::StatusOr<TrainingLoad> PrepareTraining(CheckRun& run, AgentProcess& agent);
 
 }  // namespace alchemist
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -13,6 +13,7 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
@@ -20,6 +21,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/flags.h"
+#include "base/logging.h"
 #include "tools/gpu_check/agent.h"
 #include "tools/gpu_check/agent_calls.h"
 #include "tools/gpu_check/catalogue.h"
@@ -118,46 +120,56 @@ int Show(const std::string& path) {
   return kExitPassed;
 }
 
-// This program again. (A path of its own, since agents may be another user's.)
+// This program again.
 std::vector<std::string> AgentCommand() {
   return {"/proc/self/exe", absl::StrCat("--driver_library=", absl::GetFlag(FLAGS_driver_library)),
           absl::StrCat("--library_directories=", absl::GetFlag(FLAGS_library_directories))};
 }
 
-// The first process that opens the device. It stays until the end, idle: a driver that nobody uses
-// may go to sleep, and take seconds to wake for each of the next processes.
+// The first process that opens the device: what it says of it decides how much is asked.
 absl::StatusOr<std::unique_ptr<AgentProcess>> OpenDevice(const std::string& log_directory) {
   std::vector<std::string> command = AgentCommand();
   command.push_back("--agent");
   command.push_back(absl::StrCat("--device=", absl::GetFlag(FLAGS_device)));
-  return AgentProcess::Start(
-      {.name = "", .command = std::move(command), .log_path = log_directory + "/gpu.log"});
+  return AgentProcess::Start({.name = "",
+                              .command = std::move(command),
+                              .environment = {{"CUDA_MPS_PIPE_DIRECTORY", log_directory}},
+                              .log_path = log_directory + "/gpu.log"});
 }
 
-void PrintProgress(const CheckResult& result, size_t number, size_t of) {
-  std::cerr << "[" << number << "/" << of << "] " << result.id << ": "
-            << VerdictWord(result.verdict) << std::endl;
+absl::Status WriteJson(const GpuReport& report) {
+  const std::string json = absl::GetFlag(FLAGS_json);
+  if (json.empty()) return absl::OkStatus();
+  return ReplaceFile(json, ReportJson(report));
 }
 
+// The JSON is there after each answer: a run that is killed loses only the next one.
 GpuReport Ask(const std::vector<const CheckInfo*>& selected, const Form& form,
-              const AgentMessage& device, const std::string& log_directory,
+              std::unique_ptr<AgentProcess> device, const std::string& log_directory,
               const std::string& command) {
   const int64_t start_us = Clock::Real()->MonotonicUs();
+  const AgentMessage hello = {.values = device->hello().values};
   CheckRun run({.agent_command = AgentCommand(),
-                .uuid = device.Text("uuid"),
+                .uuid = hello.Text("uuid"),
                 .nvml_library = absl::GetFlag(FLAGS_nvml_library),
                 .log_directory = log_directory,
-                .form = form});
+                .form = form,
+                .quiet_agent = std::move(device)});
   GpuReport report;
   report.date = absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now(), absl::UTCTimeZone());
   report.form = form.name;
   report.command = command;
-  report.machine = DescribeGpuMachine(device, run.nvml());
-  size_t number = 0;
-  report.results = RunChecks(run, selected, AllChecks(), [&](const CheckResult& result) {
-    PrintProgress(result, ++number, selected.size());
+  report.machine = DescribeGpuMachine(hello, run.nvml());
+  RunChecks(run, selected, AllChecks(), [&](const std::vector<CheckResult>& results) {
+    report.results = results;
+    report.seconds = static_cast<double>(Clock::Real()->MonotonicUs() - start_us) / 1e6;
+    std::cerr << absl::StrFormat("[%d/%d] %s: %s (%.1f s)", results.size(), selected.size(),
+                                 results.back().id, VerdictWord(results.back().verdict),
+                                 results.back().seconds)
+              << std::endl;
+    const absl::Status written = WriteJson(report);
+    if (!written.ok()) LOG(ERROR) << "--json: " << written.message();
   });
-  report.seconds = static_cast<double>(Clock::Real()->MonotonicUs() - start_us) / 1e6;
   return report;
 }
 
@@ -175,6 +187,41 @@ int Refuse(const absl::Status& status, int exit_code) {
   return exit_code;
 }
 
+// The exit code where the device could not be opened.
+int RefuseDevice(const absl::Status& status) {
+  if (StopRequested()) return 128 + StopSignal();
+  const bool is_none = absl::IsNotFound(status) || absl::IsFailedPrecondition(status);
+  return Refuse(
+      absl::Status(status.code(), absl::StrCat("no GPU can be asked: ", status.message())),
+      is_none ? kExitNoGpu : kExitFailed);
+}
+
+int AskAll(const std::vector<const CheckInfo*>& selected, const std::string& form_name,
+           const std::string& command) {
+  const auto directory = TemporaryDirectory::Create();
+  if (!directory.ok()) return Refuse(directory.status(), kExitBadArguments);
+  auto device = OpenDevice(directory->path());
+  if (!device.ok()) return RefuseDevice(device.status());
+  const AgentMessage& hello = (*device)->hello();
+  if (hello.Bool("is_mps_client")) {
+    return RefuseDevice(absl::FailedPreconditionError(
+        "the driver uses an MPS daemon of the machine's; it must be ended first"));
+  }
+  const int64_t bytes_free = hello.Integer("bytes_free");
+  const Form form = *FormNamed(form_name, bytes_free);
+  if (bytes_free < form.bytes_free_min) {
+    return RefuseDevice(absl::FailedPreconditionError(
+        absl::StrCat("it has ", bytes_free >> 20, " MiB of memory free; the ", form.name,
+                     " form needs ", form.bytes_free_min >> 20)));
+  }
+  const GpuReport report = Ask(selected, form, *std::move(device), directory->path(), command);
+  std::cout << TableText(report);
+  if (StopRequested()) return 128 + StopSignal();
+  const absl::Status written = WriteJson(report);
+  const int exit_code = ExitCodeOf(report);
+  return written.ok() ? exit_code : Refuse(written, std::max(exit_code, kExitBadArguments));
+}
+
 int Run(const std::string& command) {
   const auto selected = Select(absl::GetFlag(FLAGS_only));
   if (!selected.ok()) return Refuse(selected.status(), kExitBadArguments);
@@ -184,27 +231,10 @@ int Run(const std::string& command) {
                       absl::StrCat("--form: '", form_name, "' is not short, long or tiny")),
                   kExitBadArguments);
   }
-  const std::string json = absl::GetFlag(FLAGS_json);
-  const absl::Status writable = CheckWritable(json);
+  const absl::Status writable = CheckWritable(absl::GetFlag(FLAGS_json));
   if (!writable.ok()) return Refuse(writable, kExitBadArguments);
-  const auto directory = TemporaryDirectory::Create();
-  if (!directory.ok()) return Refuse(directory.status(), kExitBadArguments);
   HandleStopSignals();
-  const auto device = OpenDevice(directory->path());
-  if (!device.ok()) {
-    return Refuse(
-        absl::NotFoundError(absl::StrCat("no GPU can be asked: ", device.status().message())),
-        kExitNoGpu);
-  }
-  const AgentMessage& hello = (*device)->hello();
-  const Form form = *FormNamed(form_name, hello.Integer("bytes_free"));
-  const GpuReport report = Ask(*selected, form, hello, directory->path(), command);
-  std::cout << TableText(report);
-  if (!json.empty()) {
-    const absl::Status written = ReplaceFile(json, ReportJson(report));
-    if (!written.ok()) return Refuse(written, kExitBadArguments);
-  }
-  return StopRequested() ? 128 + StopSignal() : ExitCodeOf(report);
+  return AskAll(*selected, form_name, command);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
+#include <poll.h>
 #include <sys/stat.h>
 
-#include <iterator>
+#include <cerrno>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -14,8 +15,6 @@ namespace {
 constexpr int64_t kQueuedUs[] = {200, 1'000, 5'000, 20'000};
 constexpr double kSlowdownMax = 1.05;  // Of a step at p95: what training may cost serving.
 
-using Environment = std::vector<std::pair<std::string, std::string>>;
-
 // A decode-like process and a training-like one, each fitted to the device while it was alone.
 struct Pair {
   std::unique_ptr<AgentProcess> decoder;
@@ -24,29 +23,34 @@ struct Pair {
   TrainingLoad training;
 };
 
-absl::StatusOr<Pair> StartPair(CheckRun& run, const Environment& environment) {
+absl::StatusOr<Pair> StartPair(CheckRun& run, const std::string& mps_directory) {
+  ASSIGN_OR_RETURN(auto agents,
+                   run.StartAgents({"decoder", "trainer"}, {.mps_directory = mps_directory}));
   Pair pair;
-  ASSIGN_OR_RETURN(pair.decoder, run.StartAgent("decoder", {.environment = environment}));
-  ASSIGN_OR_RETURN(pair.trainer, run.StartAgent("trainer", {.environment = environment}));
-  ASSIGN_OR_RETURN(pair.decode, CalibrateDecode(run, *pair.decoder));
-  ASSIGN_OR_RETURN(pair.training, CalibrateTraining(run, *pair.trainer));
+  pair.decoder = std::move(agents[0]);
+  pair.trainer = std::move(agents[1]);
+  ASSIGN_OR_RETURN(pair.decode, PrepareDecode(run, *pair.decoder));
+  ASSIGN_OR_RETURN(pair.training, PrepareTraining(run, *pair.trainer));
   return pair;
 }
 
 // What both did beside each other for one window.
 struct Beside {
   AgentMessage steps;
+  double queued_us = 0;       // At most.
   double training_share = 0;  // Of the window: what the units that ended take alone.
 };
 
 absl::StatusOr<Beside> RunBeside(CheckRun& run, Pair& pair, int64_t queued_us) {
   const int64_t window_ms = run.form().window_ms;
+  const int64_t units = pair.training.UnitsIn(queued_us);
   RETURN_IF_ERROR(
-      pair.trainer->Send("training", {.values = pair.training.Arguments(window_ms, queued_us)}));
+      pair.trainer->Send("training", {.values = {{"ms", window_ms}, {"queued_units", units}}}));
   RETURN_IF_ERROR(pair.decoder->Send("decode_steps", {.values = pair.decode.Arguments(window_ms)}));
   Beside beside;
   ASSIGN_OR_RETURN(beside.steps, pair.decoder->Receive(run.TimeoutUs()));
   ASSIGN_OR_RETURN(const AgentMessage trained, pair.trainer->Receive(run.TimeoutUs()));
+  beside.queued_us = static_cast<double>(units) * pair.training.unit_us;
   beside.training_share =
       trained.Number("units") * pair.training.unit_us / (1000.0 * static_cast<double>(window_ms));
   return beside;
@@ -57,10 +61,11 @@ void AddSteps(const AgentMessage& steps, const std::string& row, CheckResult& re
     AddMeasurement(result, absl::StrCat(row, "/step_", percentile),
                    steps.Number(absl::StrCat(percentile, "_us")), "us");
   }
+  AddMeasurement(result, row + "/steps", steps.Number("steps"), "steps");
 }
 
-absl::Status CheckPair(CheckRun& run, const Environment& environment, CheckResult& result) {
-  ASSIGN_OR_RETURN(Pair pair, StartPair(run, environment));
+absl::Status CheckPair(CheckRun& run, const std::string& mps_directory, CheckResult& result) {
+  ASSIGN_OR_RETURN(Pair pair, StartPair(run, mps_directory));
   absl::StrAppend(&result.done, absl::StrFormat("ran steps of %d kernels that read %d KiB each, "
                                                 "alone and beside products of %.0f us",
                                                 pair.decode.kernels, pair.decode.bytes >> 10,
@@ -76,6 +81,7 @@ absl::Status CheckPair(CheckRun& run, const Environment& environment, CheckResul
     ASSIGN_OR_RETURN(const Beside beside, RunBeside(run, pair, queued_us));
     const std::string row = absl::StrCat("queued_", queued_us, "_us");
     AddSteps(beside.steps, row, result);
+    AddMeasurement(result, row + "/queued", beside.queued_us, "us");
     AddMeasurement(result, row + "/training_share", 100 * beside.training_share, "%");
     const double p95 = beside.steps.Number("p95_us");
     absl::StrAppendFormat(&result.happened, "; %.0f us with %.1f ms queued (training %.0f%%)", p95,
@@ -91,13 +97,13 @@ absl::Status CheckPair(CheckRun& run, const Environment& environment, CheckResul
 }
 
 absl::Status CheckTimeSliced(CheckRun& run, CheckResult& result) {
-  return CheckPair(run, {}, result);
+  return CheckPair(run, "", result);
 }
 
-// Calls `check` with the environment of an MPS daemon of its own; where there is none to be had the
-// result says so.
+// Calls `check` with the directory of an MPS daemon of its own; where there is none to be had, or
+// the driver does not use it, the result says so.
 absl::Status WithMps(CheckRun& run, CheckResult& result,
-                     absl::Status (*check)(CheckRun&, const Environment&, CheckResult&)) {
+                     absl::Status (*check)(CheckRun&, const std::string&, CheckResult&)) {
   const std::string directory = absl::StrCat(run.log_directory(), "/mps-", result.id);
   if (mkdir(directory.c_str(), 0700) != 0) return ErrnoStatus("mkdir", directory);
   const auto daemon = MpsDaemon::Start(directory);
@@ -106,7 +112,12 @@ absl::Status WithMps(CheckRun& run, CheckResult& result,
     return absl::OkStatus();
   }
   result.done = "started an MPS daemon; ";
-  return check(run, (*daemon)->environment(), result);
+  const absl::Status status = check(run, (*daemon)->pipe_directory(), result);
+  if (absl::IsFailedPrecondition(status)) {
+    result.happened = std::string(status.message());
+    return absl::OkStatus();
+  }
+  return status;
 }
 
 absl::Status CheckMps(CheckRun& run, CheckResult& result) {
@@ -114,15 +125,17 @@ absl::Status CheckMps(CheckRun& run, CheckResult& result) {
 }
 
 // Whether the decoder's steps go on while and after the trainer makes a store that faults.
-absl::Status CheckFaultOf(CheckRun& run, const Environment& environment, CheckResult& result) {
+absl::Status CheckFaultOf(CheckRun& run, const std::string& mps_directory, CheckResult& result) {
   absl::StrAppend(
       &result.done,
       "made the training-like process store to an address that nobody has, beside steps");
-  ASSIGN_OR_RETURN(Pair pair, StartPair(run, environment));
+  ASSIGN_OR_RETURN(Pair pair, StartPair(run, mps_directory));
   const nlohmann::json arguments = pair.decode.Arguments(run.form().window_ms);
   RETURN_IF_ERROR(pair.decoder->Send("decode_steps", {.values = arguments}));
+  poll(nullptr, 0, static_cast<int>(run.form().window_ms / 4));  // Until steps are under way.
   const absl::Status fault = run.Ask(*pair.trainer, "fault").status();
   if (fault.ok()) return absl::InternalError("the store did not fault");
+  if (!absl::IsOutOfRange(fault)) return fault;
   const absl::Status during = pair.decoder->Receive(run.TimeoutUs()).status();
   const absl::Status after =
       during.ok() ? run.Ask(*pair.decoder, "decode_steps", arguments).status() : during;
@@ -137,7 +150,7 @@ absl::Status CheckFaultOf(CheckRun& run, const Environment& environment, CheckRe
 }
 
 absl::Status CheckFault(CheckRun& run, CheckResult& result) {
-  return CheckFaultOf(run, {}, result);
+  return CheckFaultOf(run, "", result);
 }
 
 // Known to break isolation: a fact for the operator, no failure of the machine.

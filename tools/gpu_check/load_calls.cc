@@ -9,9 +9,9 @@
 namespace alchemist {
 namespace {
 
-constexpr int kWarmUps = 3;
-constexpr int kRepeats = 10;
+constexpr int64_t kRepeats = 5;
 constexpr uint64_t kUnmappedAddress = 1 << 8;
+constexpr uint32_t kSeed = 5;
 
 absl::StatusOr<AgentMessage> Spin(Agent& agent, AgentMessage& request) {
   if (!agent.arena.has_value()) return absl::FailedPreconditionError("it has no arena");
@@ -22,35 +22,27 @@ absl::StatusOr<AgentMessage> Spin(Agent& agent, AgentMessage& request) {
   return AgentMessage();
 }
 
-absl::StatusOr<AgentMessage> Drain(Agent& agent, AgentMessage& /*request*/) {
-  const int64_t start_us = NowUs();
-  RETURN_IF_ERROR(agent.work.Synchronize());
-  AgentMessage answer;
-  answer.values["us"] = NowUs() - start_us;
-  return answer;
+absl::Status QueueRead(Agent& agent) {
+  return agent.probes->Read(AddressOf(agent.decode_weights), agent.decode_weights.bytes(),
+                            agent.stream);
 }
 
-absl::StatusOr<AgentMessage> ReadUs(Agent& agent, AgentMessage& request) {
-  const int64_t bytes = request.Integer("bytes");
-  ASSIGN_OR_RETURN(const Buffer buffer, agent.device->Allocate(bytes));
-  const auto read = [&] { return agent.probes->Read(AddressOf(buffer), bytes, agent.stream); };
-  RETURN_IF_ERROR(DeviceUsPerCall(agent, kWarmUps, read).status());
+absl::StatusOr<AgentMessage> PrepareDecode(Agent& agent, AgentMessage& request) {
+  agent.decode_weights = Buffer();  // Before the next one is there.
+  ASSIGN_OR_RETURN(agent.decode_weights, agent.device->Allocate(request.Integer("bytes")));
   AgentMessage answer;
-  ASSIGN_OR_RETURN(answer.values["us"], DeviceUsPerCall(agent, kRepeats, read));
+  ASSIGN_OR_RETURN(answer.values["us"],
+                   MedianDeviceUs(agent, kRepeats, [&] { return QueueRead(agent); }));
   return answer;
 }
 
 // A step is timed as the serving loop sees it: from its first launch to the end of its last kernel.
 absl::StatusOr<AgentMessage> DecodeSteps(Agent& agent, AgentMessage& request) {
-  const int64_t bytes = request.Integer("bytes");
-  ASSIGN_OR_RETURN(const Buffer buffer, agent.device->Allocate(bytes));
   std::vector<double> step_us;
   const int64_t end_us = NowUs() + 1000 * request.Integer("ms");
   while (NowUs() < end_us) {
     const int64_t start_us = NowUs();
-    for (int64_t i = 0; i < request.Integer("kernels"); ++i) {
-      RETURN_IF_ERROR(agent.probes->Read(AddressOf(buffer), bytes, agent.stream));
-    }
+    for (int64_t i = 0; i < request.Integer("kernels"); ++i) RETURN_IF_ERROR(QueueRead(agent));
     RETURN_IF_ERROR(agent.stream.Synchronize());
     step_us.push_back(static_cast<double>(NowUs() - start_us));
   }
@@ -63,36 +55,31 @@ absl::StatusOr<AgentMessage> DecodeSteps(Agent& agent, AgentMessage& request) {
   return answer;
 }
 
-// One unit of training-like work: c [rows, width] = a [rows, width] * b [width, width]^T.
-struct Unit {
-  int rows = 0;
-  int width = 0;
-  Buffer a;
-  Buffer b;
-  Buffer c;
-};
-
-absl::StatusOr<Unit> MakeUnit(Agent& agent, const AgentMessage& request) {
-  Unit unit;
-  unit.rows = static_cast<int>(request.Integer("rows"));
-  unit.width = static_cast<int>(request.Integer("width"));
-  const int64_t rows = unit.rows;
-  const int64_t width = unit.width;
-  ASSIGN_OR_RETURN(unit.a, agent.device->Allocate(2 * rows * width));
-  ASSIGN_OR_RETURN(unit.b, agent.device->Allocate(2 * width * width));
-  ASSIGN_OR_RETURN(unit.c, agent.device->Allocate(4 * rows * width));
-  return unit;
-}
-
-absl::Status QueueUnit(Agent& agent, const Unit& unit) {
+absl::Status QueueUnit(Agent& agent) {
+  const TrainingUnit& unit = agent.training;
   return agent.probes->Multiply(AddressOf(unit.a), AddressOf(unit.b), AddressOf(unit.c), unit.rows,
                                 unit.width, unit.width, agent.stream);
 }
 
-// Never more than the grant in the queue: each unit is followed by an event, and the oldest one is
-// waited for before the next unit goes in.
-absl::StatusOr<int64_t> RunUnits(Agent& agent, const Unit& unit, int64_t queued_max,
-                                 int64_t end_us) {
+absl::StatusOr<AgentMessage> PrepareTraining(Agent& agent, AgentMessage& request) {
+  TrainingUnit unit;
+  unit.rows = static_cast<int>(request.Integer("rows"));
+  unit.width = static_cast<int>(request.Integer("width"));
+  const int64_t rows = unit.rows;
+  const int64_t width = unit.width;
+  ASSIGN_OR_RETURN(unit.a, RandomBf16(agent, rows * width, kSeed));
+  ASSIGN_OR_RETURN(unit.b, RandomBf16(agent, width * width, kSeed));
+  ASSIGN_OR_RETURN(unit.c, agent.device->Allocate(4 * rows * width));
+  agent.training = std::move(unit);
+  AgentMessage answer;
+  ASSIGN_OR_RETURN(answer.values["us"],
+                   MedianDeviceUs(agent, kRepeats, [&] { return QueueUnit(agent); }));
+  return answer;
+}
+
+// Never more than `queued_max` units in the queue: each is followed by an event, and the oldest one
+// is waited for before the next unit goes in. Returns how many ended within the window.
+absl::StatusOr<int64_t> RunUnits(Agent& agent, int64_t queued_max, int64_t end_us) {
   std::deque<CudaEvent> queued;
   int64_t done = 0;
   while (NowUs() < end_us) {
@@ -101,32 +88,20 @@ absl::StatusOr<int64_t> RunUnits(Agent& agent, const Unit& unit, int64_t queued_
       queued.pop_front();
       ++done;
     }
-    RETURN_IF_ERROR(QueueUnit(agent, unit));
+    RETURN_IF_ERROR(QueueUnit(agent));
     ASSIGN_OR_RETURN(CudaEvent event, CudaEvent::Create(agent.device.get()));
     RETURN_IF_ERROR(agent.stream.Record(event));
     queued.push_back(std::move(event));
   }
   RETURN_IF_ERROR(agent.stream.Synchronize());
-  return done;  // Those that ended within the window.
+  return done;
 }
 
 absl::StatusOr<AgentMessage> Training(Agent& agent, AgentMessage& request) {
-  ASSIGN_OR_RETURN(const Unit unit, MakeUnit(agent, request));
-  const double unit_us = request.Number("unit_us");
-  const int64_t queued_max =
-      std::max<int64_t>(1, static_cast<int64_t>(request.Number("queued_us") / unit_us));
+  const int64_t end_us = NowUs() + 1000 * request.Integer("ms");
   AgentMessage answer;
   ASSIGN_OR_RETURN(answer.values["units"],
-                   RunUnits(agent, unit, queued_max, NowUs() + 1000 * request.Integer("ms")));
-  return answer;
-}
-
-absl::StatusOr<AgentMessage> UnitUs(Agent& agent, AgentMessage& request) {
-  ASSIGN_OR_RETURN(const Unit unit, MakeUnit(agent, request));
-  const auto queue = [&] { return QueueUnit(agent, unit); };
-  RETURN_IF_ERROR(DeviceUsPerCall(agent, kWarmUps, queue).status());
-  AgentMessage answer;
-  ASSIGN_OR_RETURN(answer.values["us"], DeviceUsPerCall(agent, kRepeats, queue));
+                   RunUnits(agent, request.Integer("queued_units"), end_us));
   return answer;
 }
 
@@ -139,9 +114,11 @@ absl::StatusOr<AgentMessage> Fault(Agent& agent, AgentMessage& /*request*/) {
 }  // namespace
 
 AgentCalls LoadCalls() {
-  return {{"spin", Spin},      {"drain", Drain},
-          {"read_us", ReadUs}, {"decode_steps", DecodeSteps},
-          {"unit_us", UnitUs}, {"training", Training},
+  return {{"spin", Spin},
+          {"prepare_decode", PrepareDecode},
+          {"decode_steps", DecodeSteps},
+          {"prepare_training", PrepareTraining},
+          {"training", Training},
           {"fault", Fault}};
 }
 

@@ -1,4 +1,4 @@
-#include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <utility>
@@ -64,18 +64,39 @@ absl::StatusOr<AgentMessage> ExportArena(Agent& agent, AgentMessage& /*request*/
   return answer;
 }
 
+// What a descriptor is open on; all zero when it is closed.
+struct OpenFile {
+  dev_t device = 0;
+  ino_t inode = 0;
+  dev_t special = 0;
+  bool operator==(const OpenFile&) const = default;
+};
+
+OpenFile OpenFileOf(const FileDescriptor& fd) {
+  struct stat found = {};
+  if (fstat(fd.get(), &found) != 0) return {};
+  return {found.st_dev, found.st_ino, found.st_rdev};
+}
+
 absl::StatusOr<AgentMessage> ImportArena(Agent& agent, AgentMessage& request) {
   agent.arena_fds = std::move(request.fds);
   std::vector<int> fds;
-  for (const FileDescriptor& fd : agent.arena_fds) fds.push_back(fd.get());
+  std::vector<OpenFile> before;
+  for (const FileDescriptor& fd : agent.arena_fds) {
+    fds.push_back(fd.get());
+    before.push_back(OpenFileOf(fd));
+  }
   const CudaAccess access = request.Bool("read_only") ? CudaAccess::kRead : CudaAccess::kReadWrite;
   const int64_t start_us = NowUs();
   ASSIGN_OR_RETURN(agent.arena, CudaArena::Import(agent.device.get(), fds,
                                                   request.Integer("chunk_bytes"), access));
   AgentMessage answer;
   answer.values["us"] = NowUs() - start_us;
-  answer.values["open"] =
-      std::count_if(fds.begin(), fds.end(), [](int fd) { return fcntl(fd, F_GETFD) >= 0; });
+  int64_t open = 0;
+  for (size_t i = 0; i < fds.size(); ++i) {
+    if (OpenFileOf(agent.arena_fds[i]) == before[i]) ++open;
+  }
+  answer.values["open"] = open;
   return answer;
 }
 
@@ -121,8 +142,14 @@ absl::StatusOr<AgentMessage> CountMismatches(Agent& agent, AgentMessage& request
       answer.values["mismatches"],
       agent.probes->CountMismatches(region.address, region.bytes,
                                     static_cast<uint32_t>(request.Integer("seed")), agent.stream));
-  answer.values["words"] = region.bytes / static_cast<int64_t>(sizeof(uint32_t));
   return answer;
+}
+
+absl::StatusOr<AgentMessage> Clear(Agent& agent, AgentMessage& /*request*/) {
+  ASSIGN_OR_RETURN(const CudaArena* arena, ArenaOf(agent));
+  RETURN_IF_ERROR(agent.stream.Fill(arena->address(), 0, arena->bytes()));
+  RETURN_IF_ERROR(agent.stream.Synchronize());
+  return AgentMessage();
 }
 
 absl::StatusOr<AgentMessage> StoreWord(Agent& agent, AgentMessage& request) {
@@ -164,6 +191,7 @@ absl::StatusOr<AgentMessage> OpenPeer(Agent& agent, AgentMessage& request) {
 }
 
 absl::StatusOr<AgentMessage> ClosePeer(Agent& agent, AgentMessage& /*request*/) {
+  if (agent.peer_allocation.has_value()) RETURN_IF_ERROR(agent.peer_allocation->Close());
   agent.peer_allocation.reset();
   return AgentMessage();
 }
@@ -185,6 +213,7 @@ AgentCalls MemoryCalls() {
           {"release_arena", ReleaseArena},
           {"close_descriptors", CloseDescriptors},
           {"fill", FillRegion},
+          {"clear", Clear},
           {"count_mismatches", CountMismatches},
           {"store", StoreWord},
           {"read_word", ReadWord},

@@ -13,15 +13,22 @@
 namespace alchemist {
 namespace {
 
+// Its server is a process of the server's name that outlives "quit".
 constexpr char kDaemon[] = R"sh(#!/bin/sh
 if [ "$1" = -f ]; then
   echo $$ > "$CUDA_MPS_LOG_DIRECTORY/pid"
+  cp /bin/sleep "$CUDA_MPS_LOG_DIRECTORY/nvidia-cuda-mps-server"
+  setsid "$CUDA_MPS_LOG_DIRECTORY/nvidia-cuda-mps-server" 1000 &
+  echo $! > "$CUDA_MPS_LOG_DIRECTORY/server"
   touch "$CUDA_MPS_PIPE_DIRECTORY/control"
-  exec sleep 1000
+  wait
 fi
 read word
-echo "$word" > "$CUDA_MPS_LOG_DIRECTORY/asked"
-kill "$(cat "$CUDA_MPS_LOG_DIRECTORY/pid")"
+echo "$word" >> "$CUDA_MPS_LOG_DIRECTORY/asked"
+case "$word" in
+  get_server_list) cat "$CUDA_MPS_LOG_DIRECTORY/server" ;;
+  quit*) kill "$(cat "$CUDA_MPS_LOG_DIRECTORY/pid")" ;;
+esac
 )sh";
 constexpr char kBrokenDaemon[] = "#!/bin/sh\necho no device\nexit 3\n";
 
@@ -43,22 +50,31 @@ class MpsDaemonTest : public testing::Test {
     return text.ok() ? *text : "";
   }
 
+  // A killed process that nobody has waited for yet runs no more.
+  static bool Runs(int pid) {
+    const auto text = ReadFile("/proc/" + std::to_string(pid) + "/stat", 1 << 12);
+    return text.ok() && text->find(") Z ") == std::string::npos;
+  }
+
   std::string directory_;
 };
 
-TEST_F(MpsDaemonTest, ListensInADirectoryOfItsOwnAndIsAskedToQuit) {
+TEST_F(MpsDaemonTest, ListensInADirectoryOfItsOwnAndNeitherItNorItsServerOutlivesIt) {
   Install(kDaemon);
   int pid = 0;
+  int server = 0;
   {
     const auto daemon = MpsDaemon::Start(directory_);
     ASSERT_TRUE(daemon.ok()) << daemon.status();
-    const auto environment = (*daemon)->environment();
-    EXPECT_EQ(environment[0].second, directory_ + "/pipe");
+    EXPECT_EQ((*daemon)->pipe_directory(), directory_ + "/pipe");
     pid = std::stoi(Read("pid"));
+    server = std::stoi(Read("server"));
     EXPECT_EQ(kill(pid, 0), 0);
+    EXPECT_EQ(kill(server, 0), 0);
   }
-  EXPECT_EQ(Read("asked"), "quit\n");
+  EXPECT_EQ(Read("asked"), "get_server_list\nquit -t 5\n");
   EXPECT_EQ(kill(pid, 0), -1);
+  EXPECT_FALSE(Runs(server));
 }
 
 TEST_F(MpsDaemonTest, WithoutTheProgramItIsNotFound) {

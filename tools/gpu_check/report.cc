@@ -46,8 +46,9 @@ std::string HeadText(const GpuReport& report) {
 
 std::string ResultText(const CheckResult& result) {
   const absl::string_view verdict = VerdictWord(result.verdict);
-  std::string text = WrappedText(absl::StrCat("  ", verdict, Padding(kVerdictColumns + 2, verdict)),
-                                 kBodyIndent, absl::StrCat(result.id, ": ", result.question));
+  std::string text =
+      WrappedText(absl::StrCat("  ", verdict, Padding(kVerdictColumns + 2, verdict)), kBodyIndent,
+                  absl::StrFormat("%s: %s (%.1f s)", result.id, result.question, result.seconds));
   const auto add = [&](absl::string_view label, absl::string_view content) {
     if (content.empty()) return;
     const std::string head = absl::StrCat(std::string(kBodyIndent + 2, ' '), label, " ");

@@ -49,7 +49,8 @@ ordered_json ResultJson(const CheckResult& result) {
           {"happened", result.happened},
           {"verdict", NameOf(result.verdict)},
           {"consequence", result.consequence},
-          {"measurements", std::move(measurements)}};
+          {"measurements", std::move(measurements)},
+          {"seconds", result.seconds}};
 }
 
 absl::Status ReadString(const JsonNode& object, absl::string_view key, std::string* value) {
@@ -86,13 +87,14 @@ absl::StatusOr<Measurement> ParseMeasurement(const JsonNode& node) {
 
 absl::StatusOr<CheckResult> ParseResult(const JsonNode& node) {
   RETURN_IF_ERROR(node.AllowOnly(
-      {"id", "question", "done", "happened", "verdict", "consequence", "measurements"}));
+      {"id", "question", "done", "happened", "verdict", "consequence", "measurements", "seconds"}));
   CheckResult result;
   RETURN_IF_ERROR(ReadString(node, "id", &result.id));
   RETURN_IF_ERROR(ReadString(node, "question", &result.question));
   RETURN_IF_ERROR(ReadString(node, "done", &result.done));
   RETURN_IF_ERROR(ReadString(node, "happened", &result.happened));
   RETURN_IF_ERROR(ReadString(node, "consequence", &result.consequence));
+  RETURN_IF_ERROR(ReadNumber(node, "seconds", &result.seconds));
   ASSIGN_OR_RETURN(const JsonNode verdict, node.Get("verdict"));
   ASSIGN_OR_RETURN(result.verdict, ParseVerdict(verdict));
   ASSIGN_OR_RETURN(const JsonNode measurements, node.Get("measurements"));

@@ -199,7 +199,7 @@ TEST(ReportTest, AFieldOfAnotherTypeIsNamed) {
     ++fields;
   };
   VisitValues(json::parse(ReportJson(Report())), json::json_pointer(), "", visit);
-  EXPECT_EQ(fields, 8 + 3 + 4 * (1 + 7 + 2 * (1 + 3)));
+  EXPECT_EQ(fields, 8 + 3 + 4 * (1 + 8 + 2 * (1 + 3)));
 }
 
 TEST(ReportTest, AFieldThatIsMissingIsNamed) {

@@ -13,27 +13,41 @@ constexpr double kMiB = 1 << 20;
 
 }  // namespace
 
-absl::StatusOr<SharedArena> ShareArena(CheckRun& run, const ArenaShape& shape) {
-  SharedArena arena;
-  arena.bytes = shape.chunks * shape.chunk_bytes;
-  const AgentExtras extras = {.environment = shape.environment};
-  ASSIGN_OR_RETURN(arena.exporter, run.StartAgent("exporter", extras));
-  ASSIGN_OR_RETURN(arena.importer, run.StartAgent("importer", extras));
-  ASSIGN_OR_RETURN(const AgentMessage created,
-                   run.Ask(*arena.exporter, "create_arena",
-                           {{"chunks", shape.chunks}, {"chunk_bytes", shape.chunk_bytes}}));
-  RETURN_IF_ERROR(
-      run.Ask(*arena.exporter, "fill", {{"where", "arena"}, {"seed", kExportersSeed}}).status());
+namespace {
+
+absl::Status Import(CheckRun& run, const ArenaShape& shape, SharedArena& arena) {
   ASSIGN_OR_RETURN(AgentMessage exported, run.Ask(*arena.exporter, "export_arena"));
   ASSIGN_OR_RETURN(const AgentMessage imported,
                    run.Ask(*arena.importer, "import_arena",
                            {{"chunk_bytes", shape.chunk_bytes}, {"read_only", shape.read_only}},
                            std::move(exported.fds)));
-  arena.create_us = created.Integer("us");
   arena.export_us = exported.Integer("us");
   arena.import_us = imported.Integer("us");
   arena.descriptors_open = imported.Integer("open");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<SharedArena> ShareArena(CheckRun& run, const ArenaShape& shape) {
+  SharedArena arena;
+  arena.bytes = shape.chunks * shape.chunk_bytes;
+  ASSIGN_OR_RETURN(auto agents, run.StartAgents({"exporter", "importer"}));
+  arena.exporter = std::move(agents[0]);
+  arena.importer = std::move(agents[1]);
+  ASSIGN_OR_RETURN(const AgentMessage created,
+                   run.Ask(*arena.exporter, "create_arena",
+                           {{"chunks", shape.chunks}, {"chunk_bytes", shape.chunk_bytes}}));
+  arena.create_us = created.Integer("us");
+  RETURN_IF_ERROR(
+      run.Ask(*arena.exporter, "fill", {{"where", "arena"}, {"seed", kExportersSeed}}).status());
+  RETURN_IF_ERROR(Import(run, shape, arena));
   return arena;
+}
+
+absl::Status ImportAgain(CheckRun& run, const ArenaShape& shape, SharedArena& arena) {
+  ASSIGN_OR_RETURN(arena.importer, run.StartAgent("importer"));
+  return Import(run, shape, arena);
 }
 
 ArenaShape ArenaOf(const Form& form) {
@@ -59,16 +73,15 @@ absl::StatusOr<bool> WaitForBytesFree(CheckRun& run, AgentProcess& onlooker, int
   }
 }
 
-std::string ChargedText(const CheckRun& run, pid_t pid) {
-  if (run.nvml() == nullptr) return absl::StrCat("not known (", run.nvml_error(), ")");
+std::optional<double> ChargedMib(const CheckRun& run, pid_t pid) {
+  if (run.nvml() == nullptr) return std::nullopt;
   const auto users = run.nvml()->Users(run.uuid());
-  if (!users.ok()) return absl::StrCat("not known (", users.status().message(), ")");
+  if (!users.ok()) return std::nullopt;
   for (const Nvml::User& user : *users) {
-    if (user.pid != pid) continue;
-    if (!user.bytes.has_value()) return "an amount that the driver does not say";
-    return absl::StrCat(static_cast<int64_t>(static_cast<double>(*user.bytes) / kMiB), " MiB");
+    if (user.pid != pid || !user.bytes.has_value()) continue;
+    return static_cast<double>(*user.bytes) / kMiB;
   }
-  return "nothing: the driver does not list that process";
+  return std::nullopt;
 }
 
 }  // namespace alchemist

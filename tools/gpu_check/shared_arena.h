@@ -3,11 +3,12 @@
 #ifndef ALCHEMIST_TOOLS_GPU_CHECK_SHARED_ARENA_H_
 #define ALCHEMIST_TOOLS_GPU_CHECK_SHARED_ARENA_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "base/status.h"
 #include "tools/gpu_check/agent_process.h"
@@ -47,8 +48,11 @@ absl::StatusOr<int64_t> Mismatches(CheckRun& run, AgentProcess& agent, const std
 absl::StatusOr<bool> WaitForBytesFree(CheckRun& run, AgentProcess& onlooker, int64_t bytes,
                                       int64_t timeout_us);
 
-// What the driver charges process `pid`, in words.
-std::string ChargedText(const CheckRun& run, pid_t pid);
+// Starts an importer that maps `arena`'s memory, in the place of the one that it had.
+absl::Status ImportAgain(CheckRun& run, const ArenaShape& shape, SharedArena& arena);
+
+// What the driver charges process `pid`; none where it does not list that process or does not say.
+std::optional<double> ChargedMib(const CheckRun& run, pid_t pid);
 
 }  // namespace alchemist
 

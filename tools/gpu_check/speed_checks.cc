@@ -10,7 +10,7 @@ constexpr int kLaunches = 200;
 
 absl::Status CheckDeviceCopy(CheckRun& run, CheckResult& result) {
   result.done = absl::StrCat("copied ", run.form().copy_bytes >> 20, " MiB on the device");
-  ASSIGN_OR_RETURN(auto agent, run.StartAgent("agent"));
+  ASSIGN_OR_RETURN(AgentProcess * agent, run.QuietAgent());
   ASSIGN_OR_RETURN(const AgentMessage answer,
                    run.Ask(*agent, "copy_on_device",
                            {{"bytes", run.form().copy_bytes}, {"repeats", run.form().repeats}}));
@@ -24,7 +24,7 @@ absl::Status CheckDeviceCopy(CheckRun& run, CheckResult& result) {
 absl::Status CheckHostCopy(CheckRun& run, CheckResult& result) {
   result.done = absl::StrCat("copied ", run.form().copy_bytes >> 20,
                              " MiB both ways, pinned and pageable, in one and two streams");
-  ASSIGN_OR_RETURN(auto agent, run.StartAgent("agent"));
+  ASSIGN_OR_RETURN(AgentProcess * agent, run.QuietAgent());
   double pinned_to_host = 0;
   for (const bool pinned : {true, false}) {
     for (const bool to_device : {true, false}) {
@@ -72,8 +72,9 @@ absl::Status CheckMatmul(CheckRun& run, const ModelShape& model, CheckResult& re
                                  {"o", model.hidden, model.hidden},
                                  {"gate_up", ffn_both, model.hidden},
                                  {"down", model.hidden, model.ffn}};
-  result.done = absl::StrCat("multiplied random bf16 by cuBLASLt in the shapes of ", model.name);
-  ASSIGN_OR_RETURN(auto agent, run.StartAgent("agent"));
+  result.done = absl::StrCat("multiplied random bf16 by cuBLASLt in the shapes of ", model.name,
+                             ", with weights that are not in the L2 cache");
+  ASSIGN_OR_RETURN(AgentProcess * agent, run.QuietAgent());
   double best = 0;
   std::string library;
   for (const LinearShape& linear : linears) {
@@ -110,9 +111,10 @@ absl::Status CheckMatmul8B(CheckRun& run, CheckResult& result) {
 }
 
 absl::Status CheckLaunch(CheckRun& run, CheckResult& result) {
-  result.done = absl::StrCat("launched an empty kernel ", kLaunches,
-                             " times: one by one, as a graph, and waiting for each");
-  ASSIGN_OR_RETURN(auto agent, run.StartAgent("agent"));
+  result.done =
+      absl::StrCat("launched an empty kernel ", kLaunches,
+                   " times: one by one and as a graph, waiting for all, and waiting for each");
+  ASSIGN_OR_RETURN(AgentProcess * agent, run.QuietAgent());
   ASSIGN_OR_RETURN(const AgentMessage answer, run.Ask(*agent, "launch", {{"launches", kLaunches}}));
   AddMeasurement(result, "launch_us", answer.Number("launch_us"), "us");
   AddMeasurement(result, "graph_us", answer.Number("graph_us"), "us");
@@ -132,7 +134,7 @@ absl::Status CheckAttention(CheckRun& run, CheckResult& result) {
   constexpr int kHeadDim = 128;
   result.done = absl::StrCat("ran cuDNN's causal attention forward in bf16 over ", kTokens,
                              " tokens, ", kHeads, " heads (", kKvHeads, " of K/V) of ", kHeadDim);
-  ASSIGN_OR_RETURN(auto agent, run.StartAgent("agent"));
+  ASSIGN_OR_RETURN(AgentProcess * agent, run.QuietAgent());
   const auto answer = run.Ask(*agent, "attention",
                               {{"tokens", kTokens},
                                {"heads", kHeads},

@@ -16,14 +16,14 @@ int64_t NowUs();  // Of the monotonic clock.
 // Where kernels and copies find it.
 uint64_t AddressOf(const Buffer& buffer);
 
-// Runs `queue`, which queues something in the agent's stream, `calls` times, and returns the
-// device's microseconds over their number.
-absl::StatusOr<double> DeviceUsPerCall(Agent& agent, int64_t calls,
-                                       const std::function<absl::Status()>& queue);
-
-// The median of `repeats` (one call each), after one that does not count.
+// The device's microseconds of one call of `queue`, which queues something in the agent's stream:
+// the median of `repeats` samples of ten calls each, after one call that does not count. The device
+// has other work while a sample is queued, so that it is never seen waiting for the host.
 absl::StatusOr<double> MedianDeviceUs(Agent& agent, int64_t repeats,
                                       const std::function<absl::Status()>& queue);
+
+// `count` bf16 of about 1: zeros take less power, and so come out faster than real data.
+absl::StatusOr<Buffer> RandomBf16(Agent& agent, int64_t count, uint32_t seed);
 
 // 10^9 bytes a second.
 double GbPerSecond(int64_t bytes, double us);

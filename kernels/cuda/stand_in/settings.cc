@@ -1,5 +1,7 @@
 #include "kernels/cuda/stand_in/settings.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <map>
 #include <vector>
@@ -39,6 +41,11 @@ uint64_t MemoryBytes() {
 }
 
 std::string MachineName() { return Setting("ALCHEMIST_STAND_IN_MACHINE"); }
+
+bool IsUnderMps() {
+  const std::string directory = Setting("CUDA_MPS_PIPE_DIRECTORY");
+  return !directory.empty() && access((directory + "/control").c_str(), F_OK) == 0;
+}
 
 int InjectedFailure(const char* entry) {
   static Failures& failures = *new Failures;

@@ -5,6 +5,7 @@
 //   ALCHEMIST_STAND_IN_VERSION       Of CUDA, as cuDriverGetVersion says it (13000).
 //   ALCHEMIST_STAND_IN_MEMORY_BYTES  Of the device (1 GiB).
 //   ALCHEMIST_STAND_IN_MACHINE       Processes that have the same text here share the device.
+//   CUDA_MPS_PIPE_DIRECTORY          An MPS daemon listens there if it has a file "control".
 //   ALCHEMIST_STAND_IN_FAIL          <entry>:<n>:<result>: the n-th call of that entry, from 1 and
 //                                    since this was set, does nothing and returns that result.
 #ifndef ALCHEMIST_KERNELS_CUDA_STAND_IN_SETTINGS_H_
@@ -23,6 +24,7 @@ int DeviceCount();
 int DriverVersion();
 uint64_t MemoryBytes();
 std::string MachineName();
+bool IsUnderMps();
 
 // The result that the environment wants of this call of `entry`, else 0.
 int InjectedFailure(const char* entry);
