@@ -5,6 +5,7 @@
 #define ALCHEMIST_KERNELS_CUDA_CUDA_HOST_MEMORY_H_
 
 #include <cstdint>
+#include <memory>
 
 #include "base/status.h"
 #include "kernels/cuda/cuda_arena.h"
@@ -20,16 +21,16 @@ class CudaHostMemory {
   static absl::StatusOr<CudaHostMemory> Register(const CudaDevice* device, void* data,
                                                  int64_t bytes, CudaAccess access);
   CudaHostMemory() = default;
-  CudaHostMemory(CudaHostMemory&& other) noexcept;
-  CudaHostMemory& operator=(CudaHostMemory&& other) noexcept;
-  ~CudaHostMemory();
 
-  void* data() const { return data_; }
+  void* data() const { return data_.get(); }
 
  private:
-  const CudaDevice* device_ = nullptr;
-  void* data_ = nullptr;
-  bool registered_ = false;
+  struct GiveBack {
+    const CudaDevice* device;  // Null while there is nothing to destroy.
+    bool is_registered;
+    void operator()(void* data) const;
+  };
+  std::unique_ptr<void, GiveBack> data_;
 };
 
 }  // namespace alchemist

@@ -1,7 +1,5 @@
 #include "kernels/cuda/cuda_module.h"
 
-#include <utility>
-
 #include "absl/strings/str_cat.h"
 #include "base/logging.h"
 #include "kernels/cuda/cuda_driver.h"
@@ -9,35 +7,24 @@
 namespace alchemist {
 
 absl::StatusOr<CudaModule> CudaModule::Load(const CudaDevice* device, const unsigned char* image) {
-  const CudaDriver& driver = device->driver();
+  CUmodule loaded = nullptr;
+  RETURN_IF_ERROR(device->driver().Check(device->driver().cuModuleLoadData(&loaded, image),
+                                         "cuModuleLoadData"));
   CudaModule module;
-  RETURN_IF_ERROR(
-      driver.Check(driver.cuModuleLoadData(&module.module_, image), "cuModuleLoadData"));
-  module.device_ = device;
+  module.module_ = {loaded, Unload{device}};
   return module;
 }
 
-CudaModule::CudaModule(CudaModule&& other) noexcept
-    : device_(other.device_), module_(std::exchange(other.module_, nullptr)) {}
-
-CudaModule& CudaModule::operator=(CudaModule&& other) noexcept {
-  CudaModule taken(std::move(other));
-  std::swap(device_, taken.device_);
-  std::swap(module_, taken.module_);
-  return *this;
-}
-
-CudaModule::~CudaModule() {
-  if (module_ == nullptr) return;
-  const CudaDriver& driver = device_->driver();
-  const absl::Status status = driver.Check(driver.cuModuleUnload(module_), "cuModuleUnload");
+void CudaModule::Unload::operator()(CUmod_st* module) const {
+  const absl::Status status =
+      device->driver().Check(device->driver().cuModuleUnload(module), "cuModuleUnload");
   if (!status.ok()) LOG(ERROR) << status;
 }
 
 absl::StatusOr<CUfunc_st*> CudaModule::Kernel(const std::string& name) const {
-  const CudaDriver& driver = device_->driver();
+  const CudaDriver& driver = module_.get_deleter().device->driver();
   CUfunction kernel = nullptr;
-  const CUresult result = driver.cuModuleGetFunction(&kernel, module_, name.c_str());
+  const CUresult result = driver.cuModuleGetFunction(&kernel, module_.get(), name.c_str());
   if (result == CUDA_ERROR_NOT_FOUND) {
     return absl::NotFoundError(absl::StrCat("no kernel ", name, " in the image"));
   }

@@ -3,6 +3,7 @@
 #ifndef ALCHEMIST_KERNELS_CUDA_CUDA_MODULE_H_
 #define ALCHEMIST_KERNELS_CUDA_CUDA_MODULE_H_
 
+#include <memory>
 #include <string>
 
 #include "base/status.h"
@@ -17,16 +18,16 @@ class CudaModule {
  public:
   static absl::StatusOr<CudaModule> Load(const CudaDevice* device, const unsigned char* image);
   CudaModule() = default;
-  CudaModule(CudaModule&& other) noexcept;
-  CudaModule& operator=(CudaModule&& other) noexcept;
-  ~CudaModule();
 
   // NotFound, naming it, when the image has no kernel `name` (C linkage).
   absl::StatusOr<CUfunc_st*> Kernel(const std::string& name) const;
 
  private:
-  const CudaDevice* device_ = nullptr;
-  CUmod_st* module_ = nullptr;
+  struct Unload {
+    const CudaDevice* device;  // Null while there is nothing to destroy.
+    void operator()(CUmod_st* module) const;
+  };
+  std::unique_ptr<CUmod_st, Unload> module_;
 };
 
 }  // namespace alchemist

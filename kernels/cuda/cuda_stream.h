@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 
 #include "absl/types/span.h"
 #include "base/status.h"
@@ -30,9 +31,6 @@ class CudaEvent {
  public:
   static absl::StatusOr<CudaEvent> Create(const CudaDevice* device);
   CudaEvent() = default;
-  CudaEvent(CudaEvent&& other) noexcept;
-  CudaEvent& operator=(CudaEvent&& other) noexcept;
-  ~CudaEvent();
 
   absl::Status Wait() const;               // For the last Record, if there was one.
   absl::StatusOr<bool> HasPassed() const;  // Without waiting.
@@ -41,31 +39,32 @@ class CudaEvent {
 
  private:
   friend class CudaStream;
-  const CudaDevice* device_ = nullptr;
-  CUevent_st* event_ = nullptr;
+  struct Destroy {
+    const CudaDevice* device;  // Null while there is nothing to destroy.
+    void operator()(CUevent_st* event) const;
+  };
+  const CudaDriver& driver() const;
+  std::unique_ptr<CUevent_st, Destroy> event_;
 };
 
 // Work that was captured once and is launched as one. `device` outlives it.
 class CudaGraph {
  public:
   CudaGraph() = default;
-  CudaGraph(CudaGraph&& other) noexcept;
-  CudaGraph& operator=(CudaGraph&& other) noexcept;
-  ~CudaGraph();
 
  private:
   friend class CudaStream;
-  const CudaDevice* device_ = nullptr;
-  CUgraphExec_st* graph_ = nullptr;
+  struct Destroy {
+    const CudaDevice* device;  // Null while there is nothing to destroy.
+    void operator()(CUgraphExec_st* graph) const;
+  };
+  std::unique_ptr<CUgraphExec_st, Destroy> graph_;
 };
 
 class CudaStream {
  public:
   static absl::StatusOr<CudaStream> Create(const CudaDevice* device);
   CudaStream() = default;
-  CudaStream(CudaStream&& other) noexcept;
-  CudaStream& operator=(CudaStream&& other) noexcept;
-  ~CudaStream();
 
   // Device addresses are those of Buffers and arenas. Host memory that is not pinned
   // (CudaHostMemory) is copied before CopyToDevice returns; CopyToHost then waits for the copy.
@@ -82,11 +81,15 @@ class CudaStream {
   absl::Status Launch(const CudaGraph& graph);
 
   absl::Status Synchronize();
-  CUstream_st* handle() const { return stream_; }  // For files of this folder.
+  CUstream_st* handle() const { return stream_.get(); }  // For files of this folder.
 
  private:
-  const CudaDevice* device_ = nullptr;
-  CUstream_st* stream_ = nullptr;
+  struct Destroy {
+    const CudaDevice* device;  // Null while there is nothing to destroy.
+    void operator()(CUstream_st* stream) const;
+  };
+  const CudaDriver& driver() const;
+  std::unique_ptr<CUstream_st, Destroy> stream_;
 };
 
 }  // namespace alchemist
