@@ -17,6 +17,7 @@ DIR may be moved and copied. Needs the CUDA Toolkit under /usr/local/cuda, to bu
   --help       this text"
 
 readonly MIB_MAX=60  # So that it travels easily.
+making=""            # The bundle, until it is whole.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 readonly ROOT
@@ -47,12 +48,17 @@ main() {
     build
     built="$ROOT/bazel-bin"
   fi
-  mkdir -p "$directory"/{bin,tests,lib}
-  copy_stripped "$directory/bin" "${PROGRAMS[@]/#/$built/}"
-  copy_stripped "$directory/tests" "${TESTS[@]/#/$built/}"
-  copy_libraries "$directory"
-  cp "$ROOT/tests/gpu.sh" "$directory/gpu.sh"
-  check_size "$directory"
+  mkdir -p "$(dirname "$directory")"
+  making="$(mktemp --directory "$directory.XXXXXXXX")"
+  trap 'rm -rf "$making"' EXIT
+  chmod 755 "$making"
+  mkdir "$making"/{bin,tests,lib}
+  copy_stripped "$making/bin" "${PROGRAMS[@]/#/$built/}"
+  copy_stripped "$making/tests" "${TESTS[@]/#/$built/}"
+  copy_libraries "$making"
+  cp "$ROOT/tests/gpu.sh" "$making/gpu.sh"
+  check_size "$making"
+  mv --no-target-directory "$making" "$directory"
   echo "bundle: $directory is ready; on the GPU machine run its gpu.sh"
 }
 

@@ -36,6 +36,7 @@ test_arguments() {
   [[ "$output" == "bundle: unknown flag --fast; see --help" ]] || fail "$output"
   expect 1 "$BUNDLE" --built "$TEST_TMPDIR" "$TEST_TMPDIR/of_nothing"
   [[ "$output" == *"alchemist-gpu-check was not built"* ]] || fail "$output"
+  compgen -G "$TEST_TMPDIR/of_nothing*" && fail "a failed bundle is left"
   expect 0 "$BUNDLE" --built "$ROOT" "$MADE"
   expect 1 "$BUNDLE" --built "$ROOT" "$MADE"
   [[ "$output" == "bundle: $MADE is there already" ]] || fail "$output"
@@ -64,18 +65,23 @@ test_it_needs_only_the_c_library() {
 }
 
 test_without_a_gpu_it_says_so() {
+  echo older >"$TEST_TMPDIR/gpu_check.json"
   expect 3 alone "$MOVED/gpu.sh" --driver /nonexistent/libcuda.so.1
   [[ "$output" == *"no GPU can be asked: no NVIDIA driver"* ]] || fail "$output"
-  [[ ! -e "$TEST_TMPDIR/gpu_check.json" ]] || fail "there is a report of nothing"
+  [[ "$(cat "$TEST_TMPDIR/gpu_check.json")" == older ]] || fail "an older report is gone"
+  expect 1 alone "$MOVED/gpu.sh" --driver "$STAND_IN" --bogus
+  [[ "$output" == *"Unknown command line flag 'bogus'"* ]] || fail "$output"
+  expect 1 alone "$MOVED/gpu.sh" --list
+  expect 1 alone "$MOVED/gpu.sh" --form=long
   expect 1 alone "$ROOT/tests/gpu.sh" "$TEST_TMPDIR"
   [[ "$output" == *"is no bundle"* ]] || fail "$output"
 }
 
 test_on_the_stand_in_it_runs_tests_and_check() {
   expect 0 alone "$ROOT/tests/gpu.sh" --driver "$STAND_IN" --json report.json "$MOVED" \
-    --form=tiny --only=sharing.import,sharing.canary
+    --form=tiny --only sharing.import,sharing.canary
   [[ "$output" == *"gpu: cuda_probes_test passed"* ]] || fail "$output"
-  [[ "$output" == *"gpu: cuda_matmul_test passed, but for what it skipped"* ]] || fail "$output"
+  [[ "$output" == *"gpu: cuda_matmul_test passed, but for 4 that it skipped"* ]] || fail "$output"
   [[ "$output" == *"2 passed, 0 failed"* ]] || fail "$output"
   expect 0 alone "$MOVED/bin/alchemist-gpu-check" --show=report.json
   [[ "$output" == *"Alchemist stand-in"* ]] || fail "$output"

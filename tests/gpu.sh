@@ -11,6 +11,7 @@ it as JSON. Neither changes a setting of the GPU. Needs the NVIDIA driver; cuBLA
 looked for, and what needs them says so where they are not.
 
   --long       the long form of the check, at most 15 minutes; without it at most 3
+  --only NAMES the questions of these groups or ids alone, separated by commas
   --json FILE  where the JSON goes (default: gpu_check.json here)
   --no-tests   the check alone
   --driver LIB NVIDIA's driver library (default: libcuda.so.1)
@@ -18,10 +19,11 @@ looked for, and what needs them says so where they are not.
                where cuBLASLt and cuDNN lie; without it they are looked for with the toolkit and
                with Python's packages
   --help       this text
-Every FLAG goes to alchemist-gpu-check, whose --help lists them all.
+Every FLAG (--name=value) goes to alchemist-gpu-check. For its --list, --show and --help run it
+itself: BUNDLE/bin/alchemist-gpu-check.
 
 Exit status: 3 when there is no GPU; 2 when a test or a check failed; else that of
-alchemist-gpu-check: 0, or 4 when something was not run."
+alchemist-gpu-check: 0, 1 when an argument is wrong, or 4 when something was not run."
 
 readonly TEST_SECONDS_MAX=180 # The first use of cuDNN reads and compiles much.
 readonly SEARCH_SECONDS_MAX=20
@@ -37,14 +39,16 @@ main() {
   local libraries=""
   local -a flags=()
   parse_arguments "$@"
-  local check="$bundle/bin/alchemist-gpu-check" status=0 failed=0
+  local check="$bundle/bin/alchemist-gpu-check" status=0 failed=0 started
   [[ -x "$check" ]] || die "$bundle is no bundle: it has no bin/alchemist-gpu-check"
-  if [[ -z "$libraries" ]]; then libraries="$(library_directories)"; fi
-  rm -f "$json"
   ask_for_gpu
+  if [[ -z "$libraries" ]]; then find_libraries; fi
   if [[ "$with_tests" == 1 ]]; then run_tests; fi
+  started="$(date +%s)"
   run_check --form="$form" --json="$json" "${flags[@]}" || status=$?
-  if [[ -e "$json" ]]; then echo "gpu: the report is in $json"; fi
+  if [[ -e "$json" && "$(stat --format=%Y "$json")" -ge "$started" ]]; then
+    echo "gpu: the report is in $json"
+  fi
   if [[ "$failed" != 0 ]]; then
     echo "gpu: $failed of the tests FAILED; see above"
     status=2
@@ -62,15 +66,14 @@ parse_arguments() {
       --help | -h) echo "$USAGE" && exit 0 ;;
       --long) form=long seconds_max=900 ;;
       --no-tests) with_tests=0 ;;
-      --json | --driver | --libraries)
+      --json | --driver | --libraries | --only)
         [[ $# -ge 2 ]] || die "$1: nothing is named; see --help"
-        case "$1" in
-          --json) json="$2" ;;
-          --driver) driver="$2" ;;
-          --libraries) libraries="$2" ;;
-        esac
+        set_option "$1" "$2"
         shift
         ;;
+      --json=* | --driver=* | --libraries=*) set_option "${1%%=*}" "${1#*=}" ;;
+      --form=long) die "$1: it is --long here" ;;
+      --list | --show*) die "$1: run $here/bin/alchemist-gpu-check itself for that" ;;
       -*) flags+=("$1") ;;
       *)
         [[ -z "$bundle" ]] || die "unexpected argument $1; see --help"
@@ -82,19 +85,37 @@ parse_arguments() {
   [[ -n "$bundle" ]] || die "no bundle is named; see --help"
 }
 
-# Where cuBLASLt and cuDNN lie, separated by colons.
-library_directories() {
-  local -a places=(/usr/local /usr/lib /opt "${VIRTUAL_ENV:-/opt}" "${HOME:-/opt}")
-  timeout "$SEARCH_SECONDS_MAX" find "${places[@]}" \
-    -name 'libcublasLt.so.13' -o -name 'libcudnn.so.9' 2>/dev/null |
-    xargs --no-run-if-empty dirname | awk '!seen[$0]++' | paste -sd: || true
+set_option() {
+  case "$1" in
+    --json) json="$2" ;;
+    --driver) driver="$2" ;;
+    --libraries) libraries="$2" ;;
+    --only) flags+=("--only=$2") ;;
+  esac
 }
 
-# Ends with 3, and the reason, where there is no GPU: each test would fail in its own words.
+# Ends, with the check's own words and status, where the check does not even begin: no GPU, a wrong
+# flag, a signal. Each test would fail in its own words.
 ask_for_gpu() {
-  local status=0
-  run_check --form="$form" "${flags[@]}" --only=sharing.uuid >/dev/null || status=$?
-  if [[ "$status" == 3 ]]; then exit 3; fi
+  local output status=0
+  output="$(run_check --form="$form" "${flags[@]}" --only=sharing.uuid 2>&1)" || status=$?
+  case "$status" in
+    0 | 2 | 4) ;;
+    *)
+      echo "$output" >&2
+      exit "$status"
+      ;;
+  esac
+}
+
+# Where cuBLASLt and cuDNN lie, separated by colons. Sets main's `libraries`.
+find_libraries() {
+  local -a places=(/usr/local /usr/lib /opt "${VIRTUAL_ENV:-/opt}" "${HOME:-/opt}")
+  echo "gpu: looking for cuBLASLt and cuDNN"
+  libraries="$(timeout "$SEARCH_SECONDS_MAX" find "${places[@]}" \
+    -name 'libcublasLt.so.13' -o -name 'libcudnn.so.9' 2>/dev/null |
+    xargs --no-run-if-empty dirname | awk '!seen[$0]++' | paste -sd: || true)"
+  echo "gpu: they are in ${libraries:-no place that was looked at}"
 }
 
 # bounded SECONDS COMMAND...: in the foreground, so that Ctrl-C reaches it.
@@ -115,17 +136,25 @@ run_tests() {
     status=0
     output="$(ALCHEMIST_TEST_CUDA_DRIVER="$driver" LD_LIBRARY_PATH="$libraries" \
       bounded "$TEST_SECONDS_MAX" "$test" 2>&1)" || status=$?
+    if [[ "$status" -gt 128 ]]; then exit "$status"; fi
     if [[ "$status" != 0 ]]; then
       echo "$output"
       echo "gpu: ${test##*/} FAILED ($status)"
       failed=$((failed + 1))
-    elif grep --quiet '^\[  SKIPPED \]' <<<"$output"; then
-      echo "gpu: ${test##*/} passed, but for what it skipped:"
-      grep --before-context=2 '^\[  SKIPPED \].* ms)$' <<<"$output" | sed 's/^/  /'
     else
-      echo "gpu: ${test##*/} passed"
+      echo "gpu: ${test##*/} passed$(skips_in "$output")"
     fi
   done
+}
+
+# How many cases of a test's output were skipped, and why; empty for none.
+skips_in() {
+  local count
+  count="$(grep --count '^\[  SKIPPED \].* ms)$' <<<"$1" || true)"
+  if [[ "$count" == 0 ]]; then return; fi
+  echo ", but for $count that it skipped:"
+  grep --before-context=1 '^\[  SKIPPED \].* ms)$' <<<"$1" |
+    grep --invert-match --extended-regexp '^(\[|--)' | sed 's/^/  /' | sort --unique
 }
 
 main "$@"

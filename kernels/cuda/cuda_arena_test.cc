@@ -27,6 +27,7 @@ class CudaArenaTest : public CudaTest {
  protected:
   void SetUp() override {
     CudaTest::SetUp();
+    if (HasFatalFailure()) return;  // There is no device.
     const auto granularity = CudaArena::Granularity(*device_);
     ASSERT_TRUE(granularity.ok()) << granularity.status();
     chunk_bytes_ = IsOnStandIn() ? *granularity : kGpuChunkBytes;

@@ -21,6 +21,7 @@ class NvmlTest : public CudaTest {
   void SetUp() override {
     if (!IsOnStandIn()) GTEST_SKIP() << kNeedsStandIn;
     CudaTest::SetUp();
+    if (HasFatalFailure()) return;  // There is no device.
     auto nvml = Nvml::Load(TestCudaDriver());
     ASSERT_TRUE(nvml.ok()) << nvml.status();
     nvml_ = *std::move(nvml);

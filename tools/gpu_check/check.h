@@ -3,6 +3,7 @@
 #ifndef ALCHEMIST_TOOLS_GPU_CHECK_CHECK_H_
 #define ALCHEMIST_TOOLS_GPU_CHECK_CHECK_H_
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,6 +46,7 @@ struct GpuReport {
   // The machine in words, in this order: GPU, UUID, driver, compute capability, memory, kernel,
   // CPU.
   std::vector<std::pair<std::string, std::string>> machine;
+  int64_t planned = 0;  // How many results there are once it has ended.
   std::vector<CheckResult> results;
   double seconds = 0;
 

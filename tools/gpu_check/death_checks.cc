@@ -40,6 +40,10 @@ void AddCharge(const CheckRun& run, const std::string& cell, pid_t pid, CheckRes
   if (mib.has_value()) AddMeasurement(result, cell, *mib, "MiB");
 }
 
+std::string WhyUnlisted(const CheckRun& run) {
+  return run.nvml() == nullptr ? run.nvml_error() : "it does not name our processes (a container?)";
+}
+
 // Takes the exporter's life, and notes what the driver charged both before, and the other after.
 absl::Status Orphan(CheckRun& run, AgentProcess& exporter, Orphaned& orphaned,
                     CheckResult& result) {
@@ -111,6 +115,9 @@ absl::Status CheckExporter(CheckRun& run, CheckResult& result) {
   result.consequence =
       back ? "a dead server's memory does not wait for the trainer"
            : "when serving dies the trainer unmaps at once: its mapping holds the memory";
+  if (result.measurements.empty()) {
+    absl::StrAppend(&result.happened, "; who was charged is not known: ", WhyUnlisted(run));
+  }
   if (!readable) absl::StrAppend(&result.consequence, "; what is mapped cannot be used any more");
   return absl::OkStatus();
 }
@@ -182,7 +189,7 @@ absl::Status CheckImporter(CheckRun& run, CheckResult& result) {
     if (i > 0) RETURN_IF_ERROR(ImportAgain(run, shape, arena));
     ASSIGN_OR_RETURN(deaths.emplace_back(), WatchDeath(run, arena));
   }
-  JudgeDeaths(deaths, result);
+  JudgeDeaths(deaths, WhyUnlisted(run), result);
   return absl::OkStatus();
 }
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -35,8 +36,10 @@ bool IsOver(const Death& death, int64_t us) {
   return gone && us - death.last_write_us > kQuietUs;
 }
 
-// "-1" for none.
-double UsOr(const std::optional<int64_t>& us) { return static_cast<double>(us.value_or(-1)); }
+// No number for none.
+double UsOf(const std::optional<int64_t>& us) {
+  return us.has_value() ? static_cast<double>(*us) : std::numeric_limits<double>::quiet_NaN();
+}
 
 int CountOf(absl::Span<const Death> deaths, bool (*is_so)(const Death&)) {
   return static_cast<int>(std::count_if(deaths.begin(), deaths.end(), is_so));
@@ -45,8 +48,8 @@ int CountOf(absl::Span<const Death> deaths, bool (*is_so)(const Death&)) {
 void AddDeaths(absl::Span<const Death> deaths, CheckResult& result) {
   for (size_t i = 0; i < deaths.size(); ++i) {
     const std::string row = absl::StrCat("kill_", i + 1);
-    AddMeasurement(result, row + "/pidfd_readable", UsOr(deaths[i].pidfd_us), "us");
-    AddMeasurement(result, row + "/driver_drops_it", UsOr(deaths[i].driver_us), "us");
+    AddMeasurement(result, row + "/pidfd_readable", UsOf(deaths[i].pidfd_us), "us");
+    AddMeasurement(result, row + "/driver_drops_it", UsOf(deaths[i].driver_us), "us");
     AddMeasurement(result, row + "/last_write_seen", static_cast<double>(deaths[i].last_write_us),
                    "us");
   }
@@ -110,7 +113,8 @@ absl::StatusOr<Death> WatchDeath(CheckRun& run, SharedArena& arena) {
   return death;
 }
 
-void JudgeDeaths(absl::Span<const Death> deaths, CheckResult& result) {
+void JudgeDeaths(absl::Span<const Death> deaths, absl::string_view why_unlisted,
+                 CheckResult& result) {
   AddDeaths(deaths, result);
   const int all = static_cast<int>(deaths.size());
   const int never = CountOf(deaths, [](const Death& d) {
@@ -118,26 +122,27 @@ void JudgeDeaths(absl::Span<const Death> deaths, CheckResult& result) {
   });
   const int unlisted = CountOf(deaths, [](const Death& d) { return !d.is_listed; });
   const int after_pidfd = CountOf(deaths, [](const Death& d) { return d.wrote_after_pidfd; });
+  const int after_driver = CountOf(deaths, [](const Death& d) { return d.wrote_after_driver; });
   const int after_both =
       CountOf(deaths, [](const Death& d) { return d.wrote_after_pidfd && d.wrote_after_driver; });
   result.happened = absl::StrCat(
-      "in ", after_pidfd, " of ", all,
-      " deaths something was written after the pidfd was readable, in ", after_both,
-      " after the driver had dropped the process too",
-      unlisted > 0 ? "; the driver does not list our processes (a container?)" : "",
+      "of ", all, " deaths, something was written in ", after_pidfd,
+      " after the pidfd was readable, in ", after_driver,
+      " after the driver had dropped the process, in ", after_both, " after both",
+      unlisted > 0 ? absl::StrCat("; the driver's list was not to be had: ", why_unlisted) : "",
       never > 0 ? absl::StrCat("; in ", never, " an end was not seen within ten seconds") : "");
   if (never > 0 || after_both > 0) {
     result.verdict = CheckVerdict::kFail;
     result.consequence = "no sign says that a dead trainer's kernels have ended";
   } else if (unlisted > 0) {
     result.verdict = after_pidfd > 0 ? CheckVerdict::kFail : CheckVerdict::kMeasured;
-    result.consequence = "a readable pidfd is the only sign there is";
+    result.consequence = "memory has only the pidfd to wait for here";
   } else {
     result.verdict = CheckVerdict::kPass;
-    result.consequence =
-        after_pidfd > 0
-            ? "a readable pidfd is too early: memory waits until the driver has dropped the process"
-            : "memory waits for the pidfd and the driver; the pidfd alone was never too early here";
+    result.consequence = absl::StrCat("memory waits for the pidfd and for the driver",
+                                      after_pidfd > 0    ? ": the pidfd alone is too early"
+                                      : after_driver > 0 ? ": the driver's list alone is too early"
+                                                         : "; neither alone was too early here");
   }
 }
 

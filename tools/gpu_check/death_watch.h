@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/status.h"
 #include "tools/gpu_check/check.h"
@@ -35,8 +36,10 @@ absl::StatusOr<int64_t> WatchBeatsEnd(CheckRun& run, AgentProcess& exporter);
 // longer be.
 absl::StatusOr<Death> WatchDeath(CheckRun& run, SharedArena& arena);
 
-// The verdict over several deaths. Pure. REQUIRES: there is one.
-void JudgeDeaths(absl::Span<const Death> deaths, CheckResult& result);
+// The verdict over several deaths; `why_unlisted` counts only if one was not listed. Pure.
+// REQUIRES: there is one.
+void JudgeDeaths(absl::Span<const Death> deaths, absl::string_view why_unlisted,
+                 CheckResult& result);
 
 }  // namespace alchemist
 

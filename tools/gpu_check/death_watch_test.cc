@@ -20,15 +20,16 @@ Death Clean() {
 
 CheckResult Judged(const std::vector<Death>& deaths) {
   CheckResult result;
-  JudgeDeaths(deaths, result);
+  JudgeDeaths(deaths, "no NVML", result);
   return result;
 }
 
 TEST(DeathWatchTest, WritesThatEndBeforeBothSignsPass) {
   const CheckResult result = Judged({Clean(), Clean()});
   EXPECT_EQ(result.verdict, CheckVerdict::kPass);
-  EXPECT_THAT(result.happened, HasSubstr("in 0 of 2 deaths"));
-  EXPECT_THAT(result.consequence, HasSubstr("memory waits for the pidfd and the driver"));
+  EXPECT_THAT(result.happened,
+              HasSubstr("of 2 deaths, something was written in 0 after the pidfd"));
+  EXPECT_THAT(result.consequence, HasSubstr("neither alone was too early here"));
   EXPECT_EQ(result.measurements.size(), 6U);
 }
 
@@ -37,8 +38,9 @@ TEST(DeathWatchTest, OneWriteAfterThePidfdMakesItTooEarly) {
   late.wrote_after_pidfd = true;
   const CheckResult result = Judged({Clean(), late, Clean()});
   EXPECT_EQ(result.verdict, CheckVerdict::kPass);
-  EXPECT_THAT(result.happened, HasSubstr("in 1 of 3 deaths"));
-  EXPECT_THAT(result.consequence, HasSubstr("a readable pidfd is too early"));
+  EXPECT_THAT(result.happened,
+              HasSubstr("of 3 deaths, something was written in 1 after the pidfd"));
+  EXPECT_THAT(result.consequence, HasSubstr("the pidfd alone is too early"));
 }
 
 TEST(DeathWatchTest, AWriteAfterBothSignsFails) {
@@ -52,6 +54,7 @@ TEST(DeathWatchTest, AWriteBetweenTheSignsIsNotAfterBoth) {
   Death between = Clean();
   between.wrote_after_driver = true;
   EXPECT_EQ(Judged({between}).verdict, CheckVerdict::kPass);
+  EXPECT_THAT(Judged({between}).consequence, HasSubstr("the driver's list alone is too early"));
 }
 
 TEST(DeathWatchTest, ASignThatNeverComesFails) {
@@ -69,6 +72,8 @@ TEST(DeathWatchTest, WhereTheDriverListsNobodyThePidfdIsMeasuredAlone) {
   Death unlisted;
   unlisted.pidfd_us = 1000;
   EXPECT_EQ(Judged({unlisted}).verdict, CheckVerdict::kMeasured);
+  EXPECT_THAT(Judged({unlisted}).happened,
+              HasSubstr("the driver's list was not to be had: no NVML"));
   Death late = unlisted;
   late.wrote_after_pidfd = true;
   EXPECT_EQ(Judged({unlisted, late}).verdict, CheckVerdict::kFail);

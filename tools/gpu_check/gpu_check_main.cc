@@ -16,6 +16,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
@@ -131,7 +132,7 @@ absl::StatusOr<std::unique_ptr<AgentProcess>> OpenDevice(const std::string& log_
   std::vector<std::string> command = AgentCommand();
   command.push_back("--agent");
   command.push_back(absl::StrCat("--device=", absl::GetFlag(FLAGS_device)));
-  return AgentProcess::Start({.name = "",
+  return AgentProcess::Start({.name = "quiet",
                               .command = std::move(command),
                               .environment = {{"CUDA_MPS_PIPE_DIRECTORY", log_directory}},
                               .log_path = log_directory + "/gpu.log"});
@@ -160,6 +161,7 @@ GpuReport Ask(const std::vector<const CheckInfo*>& selected, const Form& form,
   report.form = form.name;
   report.command = command;
   report.machine = DescribeGpuMachine(hello, run.nvml());
+  report.planned = static_cast<int64_t>(selected.size());
   RunChecks(run, selected, AllChecks(), [&](const std::vector<CheckResult>& results) {
     report.results = results;
     report.seconds = static_cast<double>(Clock::Real()->MonotonicUs() - start_us) / 1e6;
@@ -190,10 +192,10 @@ int Refuse(const absl::Status& status, int exit_code) {
 // The exit code where the device could not be opened.
 int RefuseDevice(const absl::Status& status) {
   if (StopRequested()) return 128 + StopSignal();
+  const absl::string_view why = absl::StripPrefix(status.message(), "quiet, start: ");
   const bool is_none = absl::IsNotFound(status) || absl::IsFailedPrecondition(status);
-  return Refuse(
-      absl::Status(status.code(), absl::StrCat("no GPU can be asked: ", status.message())),
-      is_none ? kExitNoGpu : kExitFailed);
+  return Refuse(absl::Status(status.code(), absl::StrCat("no GPU can be asked: ", why)),
+                is_none ? kExitNoGpu : kExitFailed);
 }
 
 int AskAll(const std::vector<const CheckInfo*>& selected, const std::string& form_name,

@@ -66,6 +66,10 @@ std::string SummaryText(const GpuReport& report) {
                       CountOf(report, CheckVerdict::kPass), CountOf(report, CheckVerdict::kFail),
                       CountOf(report, CheckVerdict::kMeasured),
                       CountOf(report, CheckVerdict::kNotRun), NumberText(report.seconds));
+  if (static_cast<int64_t>(report.results.size()) < report.planned) {
+    absl::StrAppendFormat(&text, "the run was cut short: %d of %d were asked\n",
+                          report.results.size(), report.planned);
+  }
   std::vector<absl::string_view> failed;
   for (const CheckResult& result : report.results) {
     if (result.verdict == CheckVerdict::kFail) failed.push_back(result.id);
@@ -107,7 +111,10 @@ std::string TableText(const GpuReport& report) {
 
 int ExitCodeOf(const GpuReport& report) {
   if (CountOf(report, CheckVerdict::kFail) > 0) return kExitFailed;
-  if (report.results.empty() || CountOf(report, CheckVerdict::kNotRun) > 0) return kExitNotRun;
+  const bool is_whole = static_cast<int64_t>(report.results.size()) >= report.planned;
+  if (report.results.empty() || !is_whole || CountOf(report, CheckVerdict::kNotRun) > 0) {
+    return kExitNotRun;
+  }
   return kExitPassed;
 }
 

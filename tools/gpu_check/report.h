@@ -19,11 +19,11 @@ absl::string_view VerdictWord(CheckVerdict verdict);
 // far as single words allow.
 std::string TableText(const GpuReport& report);
 
-// {"program", "version", "date", "form", "command", "machine": {name: value}, "seconds", "results":
-// [{"id", "question", "done", "happened", "verdict": "pass" | "fail" | "measured" | "not_run",
-// "consequence", "measurements": [{"name", "value", "unit"}], "seconds"}]}. Never fails: bytes that
-// are no UTF-8 become U+FFFD, and a number that is infinite or none becomes null. REQUIRES: ids and
-// the machine's names are unique, else ParseReport refuses what this writes.
+// {"program", "version", "date", "form", "command", "machine": {name: value}, "seconds", "planned",
+// "results": [{"id", "question", "done", "happened", "verdict": "pass" | "fail" | "measured" |
+// "not_run", "consequence", "measurements": [{"name", "value", "unit"}], "seconds"}]}. Never fails:
+// bytes that are no UTF-8 become U+FFFD, and a number that is infinite or none becomes null.
+// REQUIRES: ids and the machine's names are unique, else ParseReport refuses what this writes.
 std::string ReportJson(const GpuReport& report);
 
 // The report that ReportJson wrote into the file `name`. A number that is null reads as NaN.

@@ -20,6 +20,7 @@ using nlohmann::ordered_json;
 
 constexpr char kProgram[] = "alchemist-gpu-check";
 constexpr int64_t kVersion = 1;
+constexpr int64_t kResultsMax = 1000;
 
 struct VerdictName {
   CheckVerdict verdict;
@@ -149,10 +150,10 @@ std::string ReportJson(const GpuReport& report) {
   for (const auto& [name, value] : report.machine) machine[name] = value;
   ordered_json results = ordered_json::array();
   for (const CheckResult& result : report.results) results.push_back(ResultJson(result));
-  const ordered_json document = {{"program", kProgram},       {"version", kVersion},
-                                 {"date", report.date},       {"form", report.form},
-                                 {"command", report.command}, {"machine", std::move(machine)},
-                                 {"seconds", report.seconds}, {"results", std::move(results)}};
+  const ordered_json document = {
+      {"program", kProgram},       {"version", kVersion},       {"date", report.date},
+      {"form", report.form},       {"command", report.command}, {"machine", std::move(machine)},
+      {"seconds", report.seconds}, {"planned", report.planned}, {"results", std::move(results)}};
   return absl::StrCat(document.dump(2, ' ', false, ordered_json::error_handler_t::replace), "\n");
 }
 
@@ -161,13 +162,15 @@ absl::StatusOr<GpuReport> ParseReport(absl::string_view text, absl::string_view 
   const JsonNode document(&json, absl::StrCat(name, ":"));
   RETURN_IF_ERROR(document.ExpectObject());
   RETURN_IF_ERROR(CheckOrigin(document));  // First: another version may have other fields.
-  RETURN_IF_ERROR(document.AllowOnly(
-      {"program", "version", "date", "form", "command", "machine", "seconds", "results"}));
+  RETURN_IF_ERROR(document.AllowOnly({"program", "version", "date", "form", "command", "machine",
+                                      "seconds", "planned", "results"}));
   GpuReport report;
   RETURN_IF_ERROR(ReadString(document, "date", &report.date));
   RETURN_IF_ERROR(ReadString(document, "form", &report.form));
   RETURN_IF_ERROR(ReadString(document, "command", &report.command));
   RETURN_IF_ERROR(ReadNumber(document, "seconds", &report.seconds));
+  ASSIGN_OR_RETURN(const JsonNode planned, document.Get("planned"));
+  ASSIGN_OR_RETURN(report.planned, planned.Integer(0, kResultsMax));
   ASSIGN_OR_RETURN(const JsonNode machine, document.Get("machine"));
   RETURN_IF_ERROR(ParseMachine(machine, text, &report));
   ASSIGN_OR_RETURN(const JsonNode results, document.Get("results"));

@@ -2,6 +2,7 @@
 //   UPDATE_GOLDEN=1 bazel run //tools/gpu_check:report_test
 #include "tools/gpu_check/report.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -37,7 +38,8 @@ CheckResult Result(const std::string& id, CheckVerdict verdict) {
           .happened = "It did.",
           .verdict = verdict,
           .consequence = "It stays.",
-          .measurements = {{"wait_us", 0.1, "us"}, {"copy_gb_s", 1e300, "GB/s"}}};
+          .measurements = {{"wait_us", 0.1, "us"}, {"copy_gb_s", 1e300, "GB/s"}},
+          .seconds = 0.25};
 }
 
 GpuReport Report() {
@@ -45,6 +47,7 @@ GpuReport Report() {
           .form = "long",
           .command = "alchemist-gpu-check --form=long",
           .machine = {{"UUID", "GPU-0"}, {"GPU", "Example GPU"}, {"CPU", ""}},
+          .planned = 4,
           .results = {Result("sharing.import", CheckVerdict::kPass),
                       Result("sharing.canary", CheckVerdict::kFail),
                       Result("death.importer", CheckVerdict::kMeasured),
@@ -91,6 +94,7 @@ TEST(ReportTest, TheTableEndsWithTheCountsAndNamesWhatFailed) {
                              "failed: sharing.canary\n"))
       << TableText(report);
   report.results.erase(report.results.begin() + 1);
+  report.planned = 3;
   EXPECT_TRUE(absl::EndsWith(TableText(report),
                              "\n1 passed, 0 failed, 1 measured, 1 not run in 0.3333 s\n"))
       << TableText(report);
@@ -132,7 +136,7 @@ TEST(ReportTest, JsonHasTheFixedForm) {
   std::vector<std::string> keys;
   for (const auto& member : document.items()) keys.push_back(member.key());
   EXPECT_EQ(keys, (std::vector<std::string>{"program", "version", "date", "form", "command",
-                                            "machine", "seconds", "results"}));
+                                            "machine", "seconds", "planned", "results"}));
   EXPECT_EQ(document["program"], "alchemist-gpu-check");
   EXPECT_EQ(document["version"], 1);
   EXPECT_EQ(document["machine"].dump(), R"({"UUID":"GPU-0","GPU":"Example GPU","CPU":""})");
@@ -191,6 +195,16 @@ void VisitValues(const json& value, const json::json_pointer& pointer, const std
   }
 }
 
+TEST(ReportTest, ARunThatWasCutShortSaysSo) {
+  GpuReport report = Report();
+  report.results = {Result("sharing.import", CheckVerdict::kPass)};
+  EXPECT_THAT(TableText(report), testing::HasSubstr("the run was cut short: 1 of 4 were asked\n"));
+  EXPECT_EQ(ExitCodeOf(report), kExitNotRun);
+  report.planned = 1;
+  EXPECT_THAT(TableText(report), testing::Not(testing::HasSubstr("cut short")));
+  EXPECT_EQ(ExitCodeOf(report), kExitPassed);
+}
+
 TEST(ReportTest, AFieldOfAnotherTypeIsNamed) {
   int fields = 0;
   const auto visit = [&](const json::json_pointer& pointer, const std::string& path) {
@@ -199,7 +213,7 @@ TEST(ReportTest, AFieldOfAnotherTypeIsNamed) {
     ++fields;
   };
   VisitValues(json::parse(ReportJson(Report())), json::json_pointer(), "", visit);
-  EXPECT_EQ(fields, 8 + 3 + 4 * (1 + 8 + 2 * (1 + 3)));
+  EXPECT_EQ(fields, 9 + 3 + 4 * (1 + 8 + 2 * (1 + 3)));
 }
 
 TEST(ReportTest, AFieldThatIsMissingIsNamed) {
