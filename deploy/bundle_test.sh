@@ -71,6 +71,7 @@ test_without_a_gpu_it_says_so() {
   [[ "$(cat "$TEST_TMPDIR/gpu_check.json")" == older ]] || fail "an older report is gone"
   expect 1 alone "$MOVED/gpu.sh" --driver "$STAND_IN" --bogus
   [[ "$output" == *"Unknown command line flag 'bogus'"* ]] || fail "$output"
+  [[ "$output" != *_test* ]] || fail "it ran the tests before it read the flags: $output"
   expect 1 alone "$MOVED/gpu.sh" --list
   expect 1 alone "$MOVED/gpu.sh" --form=long
   expect 1 alone "$ROOT/tests/gpu.sh" "$TEST_TMPDIR"
