@@ -72,6 +72,8 @@ test_without_a_gpu_it_says_so() {
   expect 1 alone "$MOVED/gpu.sh" --driver "$STAND_IN" --bogus
   [[ "$output" == *"Unknown command line flag 'bogus'"* ]] || fail "$output"
   [[ "$output" != *_test* ]] || fail "it ran the tests before it read the flags: $output"
+  expect 1 alone "$MOVED/gpu.sh" --driver "$STAND_IN" --form=tiny --only shearing
+  [[ "$output" != *_test* ]] || fail "it ran the tests before it read the names: $output"
   expect 1 alone "$MOVED/gpu.sh" --list
   expect 1 alone "$MOVED/gpu.sh" --form=long
   expect 1 alone "$ROOT/tests/gpu.sh" "$TEST_TMPDIR"
@@ -88,6 +90,19 @@ test_on_the_stand_in_it_runs_tests_and_check() {
   [[ "$output" == *"Alchemist stand-in"* ]] || fail "$output"
 }
 
+# A test that crashes or hangs its children is one that failed: the check runs all the same.
+test_a_crashing_test_does_not_end_the_run() {
+  local broken="$TEST_TMPDIR/broken"
+  cp -r "$MOVED" "$broken"
+  rm "$broken"/tests/*
+  printf '#!/bin/sh\nsleep 1000 &\nkill -ABRT $$\n' >"$broken/tests/crashing_test"
+  chmod 755 "$broken/tests/crashing_test"
+  expect 2 alone "$broken/gpu.sh" --libraries "$TEST_TMPDIR" --driver "$STAND_IN" --form=tiny \
+    --only sharing.import
+  [[ "$output" == *"gpu: crashing_test FAILED (134)"* ]] || fail "$output"
+  [[ "$output" == *"1 passed, 0 failed"* ]] || fail "$output"
+}
+
 test_a_failed_test_or_check_is_status_2() {
   expect 2 alone env ALCHEMIST_STAND_IN_FAIL=cuMemImportFromShareableHandle:1:801 "$MOVED/gpu.sh" \
     --libraries "$TEST_TMPDIR" --no-tests --driver "$STAND_IN" --form=tiny --only=sharing.import
@@ -101,4 +116,5 @@ test_contents
 test_it_needs_only_the_c_library
 test_without_a_gpu_it_says_so
 test_on_the_stand_in_it_runs_tests_and_check
+test_a_crashing_test_does_not_end_the_run
 test_a_failed_test_or_check_is_status_2

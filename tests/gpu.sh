@@ -23,9 +23,12 @@ Every FLAG (--name=value) goes to alchemist-gpu-check. For its --list, --show an
 itself: BUNDLE/bin/alchemist-gpu-check.
 
 Exit status: 3 when there is no GPU; 2 when a test or a check failed; else that of
-alchemist-gpu-check: 0, 1 when an argument is wrong, or 4 when something was not run."
+alchemist-gpu-check: 0, 1 when an argument is wrong, or 4 when something was not run; 124 or 137
+when it did not end in time."
 
-readonly TEST_SECONDS_MAX=180 # The first use of cuDNN reads and compiles much.
+readonly TEST_SECONDS_MAX=90   # The first use of cuDNN reads and compiles much.
+readonly TESTS_SECONDS_MAX=240 # All of them: what is left after that is not run.
+readonly PROBE_SECONDS_MAX=90
 readonly SEARCH_SECONDS_MAX=20
 readonly SLACK_SECONDS=60 # Beyond the check's own limit, to end its processes.
 
@@ -94,18 +97,17 @@ set_option() {
   esac
 }
 
-# Ends, with the check's own words and status, where the check does not even begin: no GPU, a wrong
+# Ends, with the check's own words and status, where the check could not even begin: no GPU, a wrong
 # flag, a signal. Each test would fail in its own words.
 ask_for_gpu() {
   local output status=0
-  output="$(run_check --form="$form" "${flags[@]}" --only=sharing.uuid 2>&1)" || status=$?
-  case "$status" in
-    0 | 2 | 4) ;;
-    *)
-      echo "$output" >&2
-      exit "$status"
-      ;;
-  esac
+  output="$(bounded "$PROBE_SECONDS_MAX" "$check" --driver_library="$driver" --form="$form" \
+    --json="$json" "${flags[@]}" --dry_run 2>&1)" || status=$?
+  if [[ "$status" != 0 ]]; then
+    echo "$output" >&2
+    exit "$status"
+  fi
+  echo "gpu: $output"
 }
 
 # Where cuBLASLt and cuDNN lie, separated by colons. Sets main's `libraries`.
@@ -129,32 +131,41 @@ run_check() {
     --library_directories="$libraries" "$@"
 }
 
-# Each test of the bundle on the real driver. Sets main's `failed`.
+# Each test of the bundle on the real driver. Sets main's `failed`. The output goes to a file: a
+# pipe would be waited for as long as any process of a test has it.
 run_tests() {
-  local test output status
+  local test status log started=$SECONDS
+  log="$(mktemp)"
   for test in "$bundle"/tests/*; do
-    status=0
-    output="$(ALCHEMIST_TEST_CUDA_DRIVER="$driver" LD_LIBRARY_PATH="$libraries" \
-      bounded "$TEST_SECONDS_MAX" "$test" 2>&1)" || status=$?
-    if [[ "$status" -gt 128 ]]; then exit "$status"; fi
-    if [[ "$status" != 0 ]]; then
-      echo "$output"
-      echo "gpu: ${test##*/} FAILED ($status)"
-      failed=$((failed + 1))
-    else
-      echo "gpu: ${test##*/} passed$(skips_in "$output")"
+    if ((SECONDS - started >= TESTS_SECONDS_MAX)); then
+      echo "gpu: ${test##*/} is not run: the tests have taken $TESTS_SECONDS_MAX s"
+      continue
     fi
+    status=0
+    ALCHEMIST_TEST_CUDA_DRIVER="$driver" \
+      LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" \
+      bounded "$TEST_SECONDS_MAX" "$test" >"$log" 2>&1 || status=$?
+    case "$status" in
+      0) echo "gpu: ${test##*/} passed$(skips_in "$log")" ;;
+      129 | 130 | 143) rm -f "$log" && exit "$status" ;;
+      *)
+        cat "$log"
+        echo "gpu: ${test##*/} FAILED ($status)"
+        failed=$((failed + 1))
+        ;;
+    esac
   done
+  rm -f "$log"
 }
 
-# How many cases of a test's output were skipped, and why; empty for none.
+# How many cases of a test's output, in the file $1, were skipped, and why; empty for none.
 skips_in() {
   local count
-  count="$(grep --count '^\[  SKIPPED \].* ms)$' <<<"$1" || true)"
+  count="$(grep --count '^\[  SKIPPED \].* ms)$' "$1" || true)"
   if [[ "$count" == 0 ]]; then return; fi
   echo ", but for $count that it skipped:"
-  grep --before-context=1 '^\[  SKIPPED \].* ms)$' <<<"$1" |
-    grep --invert-match --extended-regexp '^(\[|--)' | sed 's/^/  /' | sort --unique
+  grep --before-context=1 '^\[  SKIPPED \].* ms)$' "$1" |
+    grep --invert-match --extended-regexp '^(\[|--)' | sed 's/^/  /' | sort --unique || true
 }
 
 main "$@"

@@ -265,6 +265,13 @@ TEST_F(GpuCheckE2eTest, ADriverWithoutADeviceIsNoGpuEither) {
               HasSubstr("no GPU has the UUID GPU-of-another-machine; there are GPU-414c4348"));
 }
 
+TEST_F(GpuCheckE2eTest, ADryRunOpensTheDeviceAndAsksNothing) {
+  EXPECT_EQ(Run({"--dry_run", "--only=speed"}), kExitPassed);
+  EXPECT_THAT(log_, HasSubstr("Alchemist stand-in, GPU-414c4348-454d-4953-5400-000000000001: 6 "
+                              "questions would be asked"));
+  EXPECT_FALSE(std::filesystem::exists(json_));
+}
+
 TEST_F(GpuCheckE2eTest, ADeviceWithoutRoomIsRefusedWithWhatIsNeeded) {
   EXPECT_EQ(Run({"--form=short"}), kExitNoGpu);
   EXPECT_THAT(log_, HasSubstr("it has 1023 MiB of memory free; the short form needs 8192"));

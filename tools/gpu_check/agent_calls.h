@@ -49,7 +49,8 @@ AgentCalls ReclaimCalls();
 // The machine's speed (speed_calls.cc).
 //   copy_on_device   bytes, repeats -> gb_per_s: read and written
 //   copy_host        bytes, repeats, pinned, to_device, streams -> gb_per_s
-//   launch           launches -> launch_us, graph_us: of a kernel, launched one by one or as a
+//   launch           launches, repeats -> launch_us, graph_us: of a kernel, launched one by one or
+//   as a
 //                    graph and waited for together; round_trip_us: each waited for
 //   matmul           rows, outputs, inputs, repeats -> tflop_per_s, library
 //   attention        tokens, heads, kv_heads, head_dim, repeats -> us, tflop_per_s, library

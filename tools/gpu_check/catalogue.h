@@ -12,9 +12,8 @@
 namespace alchemist {
 
 struct CheckInfo {
-  absl::string_view id;          // "sharing.canary": the group, a dot, the name within it.
-  absl::string_view question;    // One sentence, ending in a question mark.
-  absl::string_view experiment;  // "E1" to "E9": what the design waits for; "" for the others.
+  absl::string_view id;        // "sharing.canary": the group, a dot, the name within it.
+  absl::string_view question;  // One sentence, ending in a question mark.
 };
 
 absl::Span<const CheckInfo> Catalogue();

@@ -14,7 +14,7 @@
 namespace alchemist {
 namespace {
 
-constexpr int64_t kAnswerUs = 60'000'000;  // What a request may take; the first loads libraries.
+constexpr int64_t kAnswerUs = 30'000'000;  // What a request may take; the first loads libraries.
 constexpr int64_t kSecondUs = 1'000'000;
 
 int64_t NowUs() { return Clock::Real()->MonotonicUs(); }
@@ -33,9 +33,9 @@ void Fail(const absl::Status& status, CheckResult& result) {
   if (!IsDriversAnswer(status)) {
     result.consequence = "not known: the experiment itself broke down";
   } else if (result.consequence.empty()) {
-    result.consequence = GroupOf(result.id) == "speed"
-                             ? "this peak is not known"
-                             : "the design relies on this: the CUDA backend must not run here";
+    result.consequence = GroupOf(result.id) == "sharing"
+                             ? "the design relies on this: the CUDA backend must not run here"
+                             : "not known: the driver refused a part of the experiment";
   }
 }
 

@@ -41,7 +41,10 @@ void AddCharge(const CheckRun& run, const std::string& cell, pid_t pid, CheckRes
 }
 
 std::string WhyUnlisted(const CheckRun& run) {
-  return run.nvml() == nullptr ? run.nvml_error() : "it does not name our processes (a container?)";
+  if (run.nvml() == nullptr) return run.nvml_error();
+  const absl::Status asked = run.nvml()->Users(run.uuid()).status();
+  return asked.ok() ? "it does not name our processes (a container?)"
+                    : std::string(asked.message());
 }
 
 // Takes the exporter's life, and notes what the driver charged both before, and the other after.
@@ -133,14 +136,17 @@ absl::Status FindWhatGivesBack(CheckRun& run, Orphaned& orphaned, const std::vec
                                CheckResult& result) {
   std::vector<std::string> held;
   for (const Stage& stage : stages) {
+    std::string refused;
     if (!stage.request.empty()) {
-      RETURN_IF_ERROR(run.Ask(*orphaned.importer, stage.request).status());
+      const absl::Status asked = run.Ask(*orphaned.importer, stage.request).status();
+      if (!asked.ok() && !IsDriversAnswer(asked)) return asked;
+      if (!asked.ok()) refused = absl::StrCat(" (refused: ", asked.message(), ")");
     } else if (!held.empty()) {
       RETURN_IF_ERROR(KillAndWait(*orphaned.importer, "importer"));
     }
     ASSIGN_OR_RETURN(const bool back, IsGivenBack(run, orphaned));
     if (!back) {
-      held.push_back(stage.name);
+      held.push_back(stage.name + refused);
       continue;
     }
     result.verdict = CheckVerdict::kMeasured;

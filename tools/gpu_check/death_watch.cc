@@ -24,10 +24,12 @@ absl::StatusOr<int64_t> Beat(CheckRun& run, AgentProcess& exporter) {
   return answer.Integer("value");
 }
 
-absl::StatusOr<bool> IsListed(const CheckRun& run, pid_t pid) {
-  if (run.nvml() == nullptr) return false;
-  ASSIGN_OR_RETURN(const auto users, run.nvml()->Users(run.uuid()));
-  return std::any_of(users.begin(), users.end(),
+// Whether the driver lists `pid`; what cannot be asked counts as `otherwise`.
+bool IsListed(const CheckRun& run, pid_t pid, bool otherwise) {
+  if (run.nvml() == nullptr) return otherwise;
+  const auto users = run.nvml()->Users(run.uuid());
+  if (!users.ok()) return otherwise;
+  return std::any_of(users->begin(), users->end(),
                      [pid](const Nvml::User& user) { return user.pid == pid; });
 }
 
@@ -85,7 +87,7 @@ absl::StatusOr<int64_t> WatchBeatsEnd(CheckRun& run, AgentProcess& exporter) {
 absl::StatusOr<Death> WatchDeath(CheckRun& run, SharedArena& arena) {
   const pid_t pid = arena.importer->process().pid();
   Death death;
-  ASSIGN_OR_RETURN(death.is_listed, IsListed(run, pid));
+  death.is_listed = IsListed(run, pid, false);
   RETURN_IF_ERROR(StartBeating(run, arena, run.form().spin_ms, 1));
   ASSIGN_OR_RETURN(int64_t beat, Beat(run, *arena.exporter));
   const int64_t start_us = NowUs();
@@ -97,9 +99,8 @@ absl::StatusOr<Death> WatchDeath(CheckRun& run, SharedArena& arena) {
     if (!after_pidfd && arena.importer->process().WaitForExit(0)) {
       death.pidfd_us = NowUs() - start_us;
     }
-    if (death.is_listed && !after_driver) {
-      ASSIGN_OR_RETURN(const bool listed, IsListed(run, pid));
-      if (!listed) death.driver_us = NowUs() - start_us;
+    if (death.is_listed && !after_driver && !IsListed(run, pid, true)) {
+      death.driver_us = NowUs() - start_us;
     }
     ASSIGN_OR_RETURN(const int64_t now, Beat(run, *arena.exporter));
     if (now != beat) {

@@ -41,6 +41,7 @@ ABSL_FLAG(std::string, only, "",
           "Ask only these: groups or ids, separated by commas; --list names them.");
 ABSL_FLAG(std::string, json, "", "Write the report into this file too.");
 ABSL_FLAG(std::string, device, "", "The GPU's UUID, as nvidia-smi -L prints it; empty: the first.");
+ABSL_FLAG(bool, dry_run, false, "Check the arguments, open the GPU, say what it is, ask nothing.");
 ABSL_FLAG(bool, list, false, "Print every question, and ask none.");
 ABSL_FLAG(std::string, show, "", "Print the report in this file, and ask nothing.");
 ABSL_FLAG(std::string, driver_library, "", "The driver's library; empty: libcuda.so.1.");
@@ -215,6 +216,11 @@ int AskAll(const std::vector<const CheckInfo*>& selected, const std::string& for
     return RefuseDevice(absl::FailedPreconditionError(
         absl::StrCat("it has ", bytes_free >> 20, " MiB of memory free; the ", form.name,
                      " form needs ", form.bytes_free_min >> 20)));
+  }
+  if (absl::GetFlag(FLAGS_dry_run)) {
+    std::cout << hello.Text("name") << ", " << hello.Text("uuid") << ": " << selected.size()
+              << " questions would be asked\n";
+    return kExitPassed;
   }
   const GpuReport report = Ask(selected, form, *std::move(device), directory->path(), command);
   std::cout << TableText(report);

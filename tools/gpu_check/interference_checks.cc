@@ -75,7 +75,7 @@ absl::Status CheckPair(CheckRun& run, const std::string& mps_directory, CheckRes
   AddSteps(alone, "alone", result);
   const double p95_alone = alone.Number("p95_us");
   result.happened = absl::StrFormat("p95 of a step: %.0f us alone", p95_alone);
-  int64_t grant_us = 0;  // The most that is queued before steps go beyond their bound.
+  double grant_us = 0;  // The most that is queued before steps go beyond their bound.
   bool within = true;
   for (const int64_t queued_us : kQueuedUs) {
     ASSIGN_OR_RETURN(const Beside beside, RunBeside(run, pair, queued_us));
@@ -85,19 +85,20 @@ absl::Status CheckPair(CheckRun& run, const std::string& mps_directory, CheckRes
     AddMeasurement(result, row + "/training_share", 100 * beside.training_share, "%");
     const double p95 = beside.steps.Number("p95_us");
     absl::StrAppendFormat(&result.happened, "; %.0f us with %.1f ms queued (training %.0f%%)", p95,
-                          static_cast<double>(queued_us) / 1000, 100 * beside.training_share);
+                          beside.queued_us / 1000, 100 * beside.training_share);
     // Steps follow each other: fewer of them in the same time are longer ones.
     within = within && p95 <= kSlowdownMax * p95_alone &&
              kSlowdownMax * beside.steps.Number("steps") >= alone.Number("steps");
-    if (within) grant_us = queued_us;
+    if (within) grant_us = beside.queued_us;
   }
   result.verdict = CheckVerdict::kMeasured;
   result.consequence =
-      grant_us > 0
-          ? absl::StrCat("with at most ", grant_us,
-                         " us of training queued, p95 and the number of steps stay within 5%")
-          : "nothing can be queued without steps becoming 5% longer: training runs only "
-            "while no request does";
+      grant_us > 0 ? absl::StrFormat(
+                         "with at most %.0f us of training queued, p95 and the number of steps "
+                         "stay within 5%%",
+                         grant_us)
+                   : "nothing can be queued without steps becoming 5% longer: training runs only "
+                     "while no request does";
   return absl::OkStatus();
 }
 
@@ -117,6 +118,7 @@ absl::Status WithMps(CheckRun& run, CheckResult& result,
     return absl::OkStatus();
   }
   result.done = "started an MPS daemon; ";
+  result.consequence = "MPS stays off here";
   const absl::Status status = check(run, (*daemon)->pipe_directory(), result);
   if (absl::IsFailedPrecondition(status)) {
     result.happened = std::string(status.message());
@@ -140,7 +142,9 @@ absl::Status CheckFaultOf(CheckRun& run, const std::string& mps_directory, Check
   poll(nullptr, 0, static_cast<int>(run.form().window_ms / 4));  // Until steps are under way.
   const absl::Status fault = run.Ask(*pair.trainer, "fault").status();
   if (fault.ok()) return absl::InternalError("the store did not fault");
-  if (!absl::IsOutOfRange(fault)) return fault;
+  // With MPS the one that faults may be told otherwise, by its server.
+  const bool is_fault = absl::IsOutOfRange(fault) || !mps_directory.empty();
+  if (!is_fault || !IsDriversAnswer(fault)) return fault;
   const absl::Status during = pair.decoder->Receive(run.TimeoutUs()).status();
   const absl::Status after =
       during.ok() ? run.Ask(*pair.decoder, "decode_steps", arguments).status() : during;

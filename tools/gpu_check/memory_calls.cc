@@ -1,6 +1,11 @@
+#include <fcntl.h>
+#include <linux/kcmp.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -64,27 +69,24 @@ absl::StatusOr<AgentMessage> ExportArena(Agent& agent, AgentMessage& /*request*/
   return answer;
 }
 
-// What a descriptor is open on; all zero when it is closed.
-struct OpenFile {
-  dev_t device = 0;
-  ino_t inode = 0;
-  dev_t special = 0;
-  bool operator==(const OpenFile&) const = default;
-};
-
-OpenFile OpenFileOf(const FileDescriptor& fd) {
-  struct stat found = {};
-  if (fstat(fd.get(), &found) != 0) return {};
-  return {found.st_dev, found.st_ino, found.st_rdev};
+// Whether `fd` is still open on what `copy` is: not closed, and not the number of something else.
+bool IsStill(const FileDescriptor& fd, const FileDescriptor& copy) {
+  const pid_t self = getpid();
+  if (syscall(SYS_kcmp, self, self, KCMP_FILE, fd.get(), copy.get()) == 0) return true;
+  if (errno != ENOSYS && errno != EPERM) return false;
+  struct stat now = {};
+  struct stat before = {};
+  return fstat(fd.get(), &now) == 0 && fstat(copy.get(), &before) == 0 &&
+         now.st_dev == before.st_dev && now.st_ino == before.st_ino;
 }
 
 absl::StatusOr<AgentMessage> ImportArena(Agent& agent, AgentMessage& request) {
   agent.arena_fds = std::move(request.fds);
   std::vector<int> fds;
-  std::vector<OpenFile> before;
+  std::vector<FileDescriptor> copies;
   for (const FileDescriptor& fd : agent.arena_fds) {
     fds.push_back(fd.get());
-    before.push_back(OpenFileOf(fd));
+    copies.emplace_back(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
   }
   const CudaAccess access = request.Bool("read_only") ? CudaAccess::kRead : CudaAccess::kReadWrite;
   const int64_t start_us = NowUs();
@@ -94,7 +96,7 @@ absl::StatusOr<AgentMessage> ImportArena(Agent& agent, AgentMessage& request) {
   answer.values["us"] = NowUs() - start_us;
   int64_t open = 0;
   for (size_t i = 0; i < fds.size(); ++i) {
-    if (OpenFileOf(agent.arena_fds[i]) == before[i]) ++open;
+    if (IsStill(agent.arena_fds[i], copies[i])) ++open;
   }
   answer.values["open"] = open;
   return answer;

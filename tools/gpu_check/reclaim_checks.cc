@@ -1,8 +1,10 @@
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -90,7 +92,9 @@ absl::Status CheckScrub(CheckRun& run, CheckResult& result) {
 
 absl::StatusOr<FileDescriptor> NewMemory(int64_t bytes) {
   FileDescriptor fd(memfd_create("gpu_check", MFD_CLOEXEC));
-  if (!fd.valid() || ftruncate(fd.get(), bytes) != 0) return ErrnoStatus("memfd_create", "memory");
+  if (!fd.valid()) return ErrnoStatus("memfd_create", "memory");
+  errno = posix_fallocate(fd.get(), 0, bytes);  // All pages are there before the first is pinned.
+  if (errno != 0) return ErrnoStatus("posix_fallocate", "memory");
   return fd;
 }
 

@@ -22,8 +22,7 @@ inline constexpr int kImportersSeed = 2;
 struct ArenaShape {
   int chunks = 1;
   int64_t chunk_bytes = 0;
-  bool read_only = false;                                             // In the importer.
-  std::vector<std::pair<std::string, std::string>> environment = {};  // Of both agents.
+  bool read_only = false;  // In the importer.
 };
 
 struct SharedArena {

@@ -86,6 +86,7 @@ absl::Status CheckReadOnly(CheckRun& run, CheckResult& result) {
   result.done = "mapped the arena for reading alone and stored a word through that mapping";
   result.consequence = "nothing keeps a bug in the trainer from changing records";
   ArenaShape shape = ArenaOf(run.form());
+  RETURN_IF_ERROR(ShareArena(run, shape).status());  // Else a failure would say nothing.
   shape.read_only = true;
   const absl::StatusOr<SharedArena> arena = ShareArena(run, shape);
   if (!arena.ok() && IsDriversAnswer(arena.status())) {

@@ -115,7 +115,9 @@ absl::Status CheckLaunch(CheckRun& run, CheckResult& result) {
       absl::StrCat("launched an empty kernel ", kLaunches,
                    " times: one by one and as a graph, waiting for all, and waiting for each");
   ASSIGN_OR_RETURN(AgentProcess * agent, run.QuietAgent());
-  ASSIGN_OR_RETURN(const AgentMessage answer, run.Ask(*agent, "launch", {{"launches", kLaunches}}));
+  ASSIGN_OR_RETURN(
+      const AgentMessage answer,
+      run.Ask(*agent, "launch", {{"launches", kLaunches}, {"repeats", run.form().repeats}}));
   AddMeasurement(result, "launch_us", answer.Number("launch_us"), "us");
   AddMeasurement(result, "graph_us", answer.Number("graph_us"), "us");
   AddMeasurement(result, "round_trip_us", answer.Number("round_trip_us"), "us");
