@@ -45,6 +45,7 @@
 #include "tools/bench/report.h"
 #include "tools/bench/reuse_bench.h"
 #include "tools/bench/serve_bench.h"
+#include "tools/daemons/work_directory.h"
 
 ABSL_FLAG(std::string, benchmark, "", "Which benchmark to run; --help lists them.");
 ABSL_FLAG(std::string, json, "", "Write the rows into this file too.");
@@ -135,22 +136,6 @@ absl::Status ShowProgress(const std::string& what, int64_t done, int64_t of) {
   return absl::OkStatus();
 }
 
-// A folder that goes with this object. Below /tmp, since paths of sockets are short.
-class WorkDirectory {
- public:
-  WorkDirectory() {
-    if (mkdtemp(path_.data()) == nullptr) path_.clear();
-  }
-  ~WorkDirectory() {
-    std::error_code error;
-    if (!path_.empty()) std::filesystem::remove_all(path_, error);
-  }
-  const std::string& path() const { return path_; }  // "" when it could not be made.
-
- private:
-  std::string path_ = "/tmp/alchemist_bench.XXXXXX";
-};
-
 absl::StatusOr<DType> DTypeOfFlag() {
   const std::string name = absl::GetFlag(FLAGS_dtype);
   if (name == "auto") {
@@ -212,8 +197,7 @@ absl::StatusOr<BenchParams> DescribeMachineFor(const std::string& model_director
 }
 
 absl::Status RunBenchmark(const Benchmark& benchmark, const std::string& command) {
-  const WorkDirectory work_dir;
-  if (work_dir.path().empty()) return ErrnoStatus("mkdtemp", "/tmp");
+  ASSIGN_OR_RETURN(const WorkDirectory work_dir, WorkDirectory::Create("alchemist_bench"));
   ASSIGN_OR_RETURN(const BenchContext context, ContextOfFlags(work_dir.path()));
   ASSIGN_OR_RETURN(BenchParams machine, DescribeMachineFor(context.model_directory));
   ASSIGN_OR_RETURN(BenchResult result, benchmark.run(context));

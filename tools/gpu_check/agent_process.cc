@@ -95,7 +95,6 @@ absl::Status AgentProcess::DescribeEnd() {
 
 absl::Status AgentProcess::Named(const absl::Status& status) const {
   if (status.ok()) return status;
-  if (name_.empty()) return status;
   return absl::Status(status.code(), absl::StrCat(name_, ", ", request_, ": ", status.message()));
 }
 

@@ -19,8 +19,8 @@ namespace alchemist {
 class AgentProcess {
  public:
   struct Options {
-    std::string name;                  // In errors: "exporter"; may be empty.
-    std::vector<std::string> command;  // That becomes the agent.
+    std::string name;                                                   // In errors: "exporter".
+    std::vector<std::string> command;                                   // That becomes the agent.
     std::vector<std::pair<std::string, std::string>> environment = {};  // Beside our own.
     std::string log_path;
     int64_t start_timeout_us = 60'000'000;  // A driver may take its time with a first context.

@@ -5,9 +5,9 @@
 namespace alchemist {
 
 inline constexpr int kExitPassed = 0;        // Everything ran and nothing failed.
-inline constexpr int kExitBadArguments = 1;  // Nothing ran: a flag or a file is wrong.
-inline constexpr int kExitFailed = 2;        // A check failed, whatever else happened.
-inline constexpr int kExitNoGpu = 3;         // Nothing ran: there is no GPU, or no driver for it.
+inline constexpr int kExitBadArguments = 1;  // A flag or a file is wrong.
+inline constexpr int kExitFailed = 2;        // A check failed, or the device could not be opened.
+inline constexpr int kExitNoGpu = 3;         // There is no GPU, no driver for it, or no room on it.
 inline constexpr int kExitNotRun = 4;        // Nothing failed, but something was not run.
 
 }  // namespace alchemist

@@ -1,5 +1,4 @@
 // alchemist-gpu-check: does this machine's GPU keep the promises that the CUDA backend relies on?
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +22,7 @@
 #include "base/file.h"
 #include "base/flags.h"
 #include "base/logging.h"
+#include "tools/daemons/work_directory.h"
 #include "tools/gpu_check/agent.h"
 #include "tools/gpu_check/agent_calls.h"
 #include "tools/gpu_check/catalogue.h"
@@ -58,7 +58,7 @@ constexpr char kUsage[] =
     R"(Asks this machine's GPU whether it does what Alchemist's CUDA backend relies on, and how
 fast it is. Prints a table; --json=FILE keeps it for docs/gpu.md.
 
-  alchemist-gpu-check [--form=short|long] [--only=GROUP,ID...] [--json=FILE]
+  alchemist-gpu-check [--form=short|long] [--only=GROUP,ID...] [--json=FILE] [--dry_run]
   alchemist-gpu-check --list
   alchemist-gpu-check --show=FILE
 
@@ -66,32 +66,10 @@ It changes no setting of the GPU, takes at most half of what is free of its memo
 processes that it started, and no others. Some experiments kill such a process, or have it make an
 illegal access, while others use the GPU: run it on a machine that does nothing else.
 
-Exit status: 0 everything was asked and nothing failed; 1 bad arguments; 2 a check failed; 3 there
-is no GPU to ask, or no driver for it; 4 nothing failed, but something was not run; 130, 143 or 129
-when stopped by a signal, with what was found until then reported.)";
-
-// Of the agents' logs. Goes with everything in it.
-class TemporaryDirectory {
- public:
-  static absl::StatusOr<TemporaryDirectory> Create() {
-    std::error_code error;
-    std::string path =
-        (std::filesystem::temp_directory_path(error) / "alchemist-gpu-check.XXXXXX").string();
-    if (error || mkdtemp(path.data()) == nullptr) return ErrnoStatus("mkdtemp", path);
-    return TemporaryDirectory(std::move(path));
-  }
-  TemporaryDirectory(TemporaryDirectory&& other) noexcept
-      : path_(std::exchange(other.path_, std::string())) {}
-  ~TemporaryDirectory() {
-    std::error_code error;
-    if (!path_.empty()) std::filesystem::remove_all(path_, error);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  explicit TemporaryDirectory(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
+Exit status: 0 everything was asked and nothing failed; 1 bad arguments, or the report could not be
+written; 2 a check failed, or the device broke before any could run; 3 there is no GPU to ask, no
+driver for it or no room on it; 4 nothing failed, but something was not run; 130, 143 or 129 when
+stopped by a signal, with what was found until then reported.)";
 
 std::vector<std::string> LibraryDirectories() {
   return absl::StrSplit(absl::GetFlag(FLAGS_library_directories), ':', absl::SkipEmpty());
@@ -201,7 +179,7 @@ int RefuseDevice(const absl::Status& status) {
 
 int AskAll(const std::vector<const CheckInfo*>& selected, const std::string& form_name,
            const std::string& command) {
-  const auto directory = TemporaryDirectory::Create();
+  const auto directory = WorkDirectory::Create("alchemist-gpu-check");
   if (!directory.ok()) return Refuse(directory.status(), kExitBadArguments);
   auto device = OpenDevice(directory->path());
   if (!device.ok()) return RefuseDevice(device.status());

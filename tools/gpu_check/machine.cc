@@ -1,12 +1,9 @@
 #include "tools/gpu_check/machine.h"
 
-#include <sys/utsname.h>
-
-#include <fstream>
 #include <thread>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "tools/bench/host.h"
 
 namespace alchemist {
 namespace {
@@ -23,25 +20,6 @@ std::string DriverText(const AgentMessage& device, const Nvml* nvml) {
   return version.ok() ? absl::StrCat(*version, ", ", cuda) : cuda;
 }
 
-std::string KernelText() {
-  utsname name = {};
-  if (uname(&name) != 0) return "not known";
-  return absl::StrCat(name.sysname, " ", name.release);
-}
-
-std::string CpuText() {
-  std::ifstream file("/proc/cpuinfo");
-  std::string model = "not known";
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(": ");
-    if (absl::StartsWith(line, "model name") && colon != std::string::npos) {
-      model = line.substr(colon + 2);
-      break;
-    }
-  }
-  return absl::StrCat(std::thread::hardware_concurrency(), " x ", model);
-}
-
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> DescribeGpuMachine(const AgentMessage& device,
@@ -56,8 +34,8 @@ std::vector<std::pair<std::string, std::string>> DescribeGpuMachine(const AgentM
           {"multiprocessors", absl::StrCat(device.Integer("multiprocessors"))},
           {"L2", absl::StrCat(device.Integer("l2_bytes") >> 20, " MiB")},
           {"copy engines", absl::StrCat(device.Integer("copy_engines"))},
-          {"kernel", KernelText()},
-          {"CPU", CpuText()}};
+          {"kernel", KernelName()},
+          {"CPU", absl::StrCat(std::thread::hardware_concurrency(), " x ", CpuName())}};
 }
 
 }  // namespace alchemist

@@ -72,7 +72,8 @@ absl::StatusOr<AgentMessage> ExportArena(Agent& agent, AgentMessage& /*request*/
 // Whether `fd` is still open on what `copy` is: not closed, and not the number of something else.
 bool IsStill(const FileDescriptor& fd, const FileDescriptor& copy) {
   const pid_t self = getpid();
-  if (syscall(SYS_kcmp, self, self, KCMP_FILE, fd.get(), copy.get()) == 0) return true;
+  const auto compared = syscall(SYS_kcmp, self, self, KCMP_FILE, fd.get(), copy.get());
+  if (compared >= 0) return compared == 0;
   if (errno != ENOSYS && errno != EPERM) return false;
   struct stat now = {};
   struct stat before = {};

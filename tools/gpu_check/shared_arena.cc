@@ -11,10 +11,6 @@ namespace {
 constexpr int kPollMs = 1;
 constexpr double kMiB = 1 << 20;
 
-}  // namespace
-
-namespace {
-
 absl::Status Import(CheckRun& run, const ArenaShape& shape, SharedArena& arena) {
   ASSIGN_OR_RETURN(AgentMessage exported, run.Ask(*arena.exporter, "export_arena"));
   ASSIGN_OR_RETURN(const AgentMessage imported,
