@@ -75,7 +75,7 @@ parse_arguments() {
       -*) die "unknown flag $1; see --help" ;;
       *)
         [[ -z "$directory" ]] || die "unexpected argument $1; see --help"
-        directory="$1"
+        directory="${1%/}"
         ;;
     esac
     shift

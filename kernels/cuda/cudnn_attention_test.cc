@@ -71,7 +71,8 @@ class CudnnAttentionOnGpuTest : public ::testing::Test {
  protected:
   void SetUp() override {
     auto device = CudaDevice::Open({});
-    if (!device.ok()) GTEST_SKIP() << device.status();
+    if (absl::IsNotFound(device.status())) GTEST_SKIP() << device.status();
+    ASSERT_TRUE(device.ok()) << device.status();
     device_ = *std::move(device);
     auto cudnn = CudnnHandle::Load(device_.get());
     if (absl::IsNotFound(cudnn.status())) GTEST_SKIP() << cudnn.status();
